@@ -1,0 +1,119 @@
+"""The kernels on their own: merge, aggregate and find gaps in any tables, without a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+from backtape import _core
+from backtape.arrow_types import ArrowStreamable, stamps_ns
+from backtape.calendars import calendar as calendar_of
+from backtape.errors import ConfigError, SchemaError
+from backtape.model import interval_ns
+from backtape.normalise import Shape
+from backtape.repositories.memory import MemoryRepository, Tables
+
+Spans = Iterable[tuple[int, int]] | ArrowStreamable
+"""Trading hours: (open, close) in ns UTC, half-open and ascending, or a table with columns open and close."""
+
+_ALWAYS = (-(2**63), 2**63 - 1)
+_BATCH_ROWS = 65_536
+
+
+def merge(tapes: Tables, *, rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
+    """Merge tables into one stream in the order of `available_at`, bars before quotes before trades, then by symbol.
+
+    `tapes`: as for `replay`: tables with a symbol column, or a mapping by symbol or kind. The schema of the stream is
+    that of `Replay.batches()`. `rows`: about how many rows a batch has; instants are not split.
+
+    Raises:
+        DataError: rows that are not sorted, or bad in another way; the error names tape, row and values.
+    """
+    repository = MemoryRepository(tapes)
+    merged = _core.Merge(checked(repository), list(repository.kinds()), rows)
+    return pa.RecordBatchReader.from_batches(merged.schema(), merged)
+
+
+def aggregate(
+    bars: Tables, interval: str, *, calendar: str | None = None, sessions: Spans | None = None
+) -> pa.Table:
+    """Make bars of a longer interval from 1s or 1m bars, by time: anchored at each open, cut at each close.
+
+    `bars`: as for `replay`; a table without a symbol column is one symbol. Give either `calendar`, or `sessions`.
+
+    Returns a table, symbol by symbol: ts and available_at timestamp[ns, UTC], symbol, interval_ns int64, open, high,
+    low, close, volume float64, n_present, n_expected, n_filled uint32. A window without bars gives none.
+
+    Raises:
+        IntervalError: an interval that is not a longer multiple of the bars'.
+        DataError: rows that are not sorted, or bad in another way.
+        ConfigError: both or neither of `calendar` and `sessions`.
+    """
+    repository = _bars(bars)
+    spans = _spans(repository, calendar, sessions)
+    return pa.Table.from_batches([_core.aggregate(checked(repository), spans, interval_ns(interval))])
+
+
+def find_gaps(bars: Tables, *, calendar: str | None = None, sessions: Spans | None = None) -> pa.Table:
+    """Find the runs of missing bars within trading hours.
+
+    `bars`: as for `replay`; a table without a symbol column is one symbol. Give either `calendar`, and the sessions
+    from the first to the last stamp are looked at, or `sessions`.
+
+    Returns a table: symbol, start and end timestamp[ns, UTC] (half-open), n_missing uint64.
+
+    Raises:
+        DataError: rows that are not sorted, or bad in another way.
+        ConfigError: both or neither of `calendar` and `sessions`.
+    """
+    repository = _bars(bars)
+    gaps, _ = _core.find_gaps(checked(repository), _spans(repository, calendar, sessions))
+    return pa.Table.from_batches([gaps])
+
+
+def checked(repository: MemoryRepository) -> _core.Tapes:
+    """All rows of a repository, checked."""
+    tapes = _core.Tapes()
+    for kind, interval in repository.kinds_and_intervals():
+        for piece in repository.read(kind, interval_ns=interval, symbols=None, start_ns=_ALWAYS[0], end_ns=_ALWAYS[1]):
+            tapes.add(kind, interval, piece.rows, symbol=piece.symbol, source=piece.source, only_source=True)
+    return tapes
+
+
+def _bars(bars: Tables) -> MemoryRepository:
+    repository = MemoryRepository(bars, shape=Shape(), lone_symbol="")
+    if odd := [kind for kind in repository.kinds() if kind != "bar"]:
+        raise SchemaError(f"these are rows of kind {odd[0]}, not bars", source=repository.name)
+    return repository
+
+
+def _spans(
+    repository: MemoryRepository, calendar: str | None, sessions: Spans | None
+) -> list[tuple[int, int]]:
+    if (calendar is None) == (sessions is None):
+        raise ConfigError("give either calendar= or sessions=", setting="sessions")
+    if sessions is not None:
+        return _pairs(sessions)
+    days = repository.days()
+    if days is None or calendar is None:
+        return []
+    exchange = calendar_of(calendar)
+    first, last = exchange.session_of(days[0]).label, exchange.session_of(days[1]).label
+    return [span for session in exchange.sessions(first, last) for span in session.spans]
+
+
+def _pairs(sessions: Spans) -> list[tuple[int, int]]:
+    if isinstance(sessions, ArrowStreamable):
+        table = pa.table(sessions)
+        opens, closes = (stamps_ns(table[name].cast(pa.timestamp("ns", tz="UTC"))) for name in ("open", "close"))
+        pairs: Sequence[tuple[int, int]] = list(zip(opens.tolist(), closes.tolist(), strict=True))
+    else:
+        pairs = [(int(start), int(end)) for start, end in sessions]
+    for before, after in zip(pairs, pairs[1:], strict=False):
+        if after[0] < before[1]:
+            raise ConfigError(
+                f"sessions must ascend: one ends at {before[1]} ns, and the next starts at {after[0]} ns",
+                setting="sessions",
+                value=str(after),
+            )
+    return list(pairs)

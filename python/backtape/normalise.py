@@ -1,0 +1,389 @@
+"""Turns any Arrow table of bars, quotes or trades into the one schema that the core takes.
+
+Canonical columns, in this order:
+
+- bars: `ts`, `symbol`, `open`, `high`, `low`, `close`, `volume`
+- quotes: `ts`, `symbol`, `bid`, `ask`, `bid_size`, `ask_size`
+- trades: `ts`, `symbol`, `price`, `size`
+
+`ts` is timestamp[ns, UTC], for a bar the start of its interval. Numbers are float64. `symbol` is a string type, plain
+or dictionary, and may be missing. All work is done a column at a time; what is canonical already is not copied.
+"""
+
+from __future__ import annotations
+
+import math
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backtape.arrow_types import UNIT_NS, ArrowStreamable
+from backtape.errors import ConfigError, DataError, NaiveTimeError, SchemaError
+from backtape.model import KINDS, Kind
+
+NUMBERS: Final[dict[Kind, tuple[str, ...]]] = {
+    "bar": ("open", "high", "low", "close", "volume"),
+    "quote": ("bid", "ask", "bid_size", "ask_size"),
+    "trade": ("price", "size"),
+}
+"""The number columns of each kind, in canonical order."""
+
+STAMP_TYPE: Final = pa.timestamp("ns", tz="UTC")
+
+_PRICES: Final = frozenset({"open", "high", "low", "close", "bid", "ask", "price"})
+_TELLING: Final[dict[Kind, tuple[str, ...]]] = {
+    "bar": ("open", "high", "low", "close"),
+    "quote": ("bid", "ask"),
+    "trade": ("price",),
+}
+_ALIASES: Final[dict[str, tuple[str, ...]]] = {
+    # The last one is what pandas calls an index without a name.
+    "ts": ("timestamp", "datetime", "time", "date", "t", "ts_event", "__index_level_0__"),
+    "symbol": ("ticker", "sym"),
+    "open": ("o",),
+    "high": ("h",),
+    "low": ("l",),
+    "close": ("c",),
+    "volume": ("vol", "v"),
+    "bid": ("bid_price", "bid_px"),
+    "ask": ("ask_price", "ask_px"),
+    "bid_size": ("bid_qty", "bid_volume", "bid_sz"),
+    "ask_size": ("ask_qty", "ask_volume", "ask_sz"),
+    "price": ("px", "trade_price"),
+    "size": ("volume", "qty", "quantity", "trade_size"),
+}
+_MINUTE_NS: Final = 60_000_000_000
+_SECOND_NS: Final = 1_000_000_000
+_DAY_NS: Final = 86_400_000_000_000
+_STEPS_TELLING: Final = 20
+_STAMP_MAX: Final = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a source declares about its own tables, where Arrow types cannot tell.
+
+    - `label`: which end of its interval the stamp of a bar marks. With "end" the interval is taken off.
+    - `zone`: IANA zone of timestamps without one. Timestamps that carry a zone keep their instant.
+    - `unit`: unit of integer stamps, counted from 1970-01-01 UTC.
+    - `columns`: canonical name -> name in the source. What is not named here is found by its own name or a usual one
+      (`timestamp`, `time`, `ticker`, `bid_price`, `qty`, ...), capital letters or not.
+    - `price_scale`: what a stored price is multiplied by. 0.01 and the like divide by 100, so that 64891 is 648.91.
+
+    Raises:
+        ConfigError: an unknown label, zone, unit or canonical name; a scale that is not positive and finite.
+    """
+
+    label: Literal["start", "end"] = "start"
+    zone: str | None = None
+    unit: Literal["s", "ms", "us", "ns"] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    price_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _known("label", self.label, ("start", "end"))
+        if self.unit is not None:
+            _known("unit", self.unit, tuple(UNIT_NS))
+        for name in self.columns:
+            _known("columns", name, tuple(_ALIASES))
+        if not (math.isfinite(self.price_scale) and self.price_scale > 0):
+            raise ConfigError(
+                f"price_scale is {self.price_scale}: it must be positive and finite",
+                setting="price_scale",
+                value=self.price_scale,
+            )
+        if self.zone is not None:
+            try:
+                zoneinfo.ZoneInfo(self.zone)
+            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+                raise ConfigError(f"unknown time zone {self.zone!r}", setting="zone", value=self.zone) from error
+
+
+def _known(setting: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{setting} has {value!r}: known are {', '.join(known)}", setting=setting, value=value)
+
+
+def column_of(names: Sequence[str], wanted: str, shape: Shape = Shape(), *, source: str = "the table") -> str | None:
+    """Return the name that the canonical column `wanted` has among `names`, or None.
+
+    A name declared in `shape.columns` counts alone. Else the canonical name comes first, then the usual other ones in a
+    fixed order, each as written and then in any case.
+
+    Raises:
+        SchemaError: two columns fit equally well, or the declared one is missing.
+    """
+    declared = shape.columns.get(wanted)
+    if declared is not None and declared not in names:
+        raise SchemaError(
+            f"{source} has no column {declared!r}, which was declared to hold {wanted}; it has {', '.join(names)}",
+            source=source,
+            column=declared,
+            expected=wanted,
+            found=", ".join(names),
+        )
+    for candidate in (declared,) if declared is not None else (wanted, *_ALIASES[wanted]):
+        if names.count(candidate) == 1:
+            return candidate
+        fits = [name for name in names if name == candidate]
+        if not fits and declared is None:
+            fits = [name for name in names if name.lower() == candidate]
+        if len(fits) > 1:
+            raise SchemaError(
+                f"{source} has more than one column that could be {wanted}: {', '.join(fits)}",
+                source=source,
+                column=wanted,
+                expected=wanted,
+                found=", ".join(fits),
+            )
+        if fits:
+            return fits[0]
+    return None
+
+
+def columns_of(names: Sequence[str], kind: Kind, shape: Shape, *, source: str) -> dict[str, str]:
+    """Return canonical name -> name in the source for the columns of `kind`, in canonical order.
+
+    `symbol` is left out where the source has none.
+
+    Raises:
+        SchemaError: a column is missing, or two fit equally well.
+    """
+    found: dict[str, str] = {}
+    for wanted in ("ts", "symbol", *NUMBERS[kind]):
+        name = column_of(names, wanted, shape, source=source)
+        if name is not None:
+            found[wanted] = name
+        elif wanted != "symbol":
+            raise SchemaError(
+                f"{source} has no column {wanted!r}, which {kind}s need; it has {', '.join(names) or 'no columns'}. "
+                f"Say which one it is with columns={{{wanted!r}: ...}}",
+                source=source,
+                column=wanted,
+                expected=wanted,
+                found=", ".join(names),
+            )
+    return found
+
+
+def kind_of_columns(names: Sequence[str], shape: Shape = Shape()) -> Kind | None:
+    """Tell the kind of rows by column names: open, high, low, close are bars; bid, ask quotes; price trades; else None.
+
+    >>> kind_of_columns(["Date", "Open", "High", "Low", "Close", "Volume"])
+    'bar'
+    >>> kind_of_columns(["time", "px", "qty"]), kind_of_columns(["date", "ratio"])
+    ('trade', None)
+
+    Raises:
+        SchemaError: two columns could be the same one.
+    """
+    for kind in KINDS:
+        declared_or_there = (
+            shape.columns[wanted] in names if wanted in shape.columns else column_of(names, wanted, shape) is not None
+            for wanted in _TELLING[kind]
+        )
+        if all(declared_or_there):
+            return kind
+    return None
+
+
+def interval_of_stamps(ts_ns: np.ndarray) -> int:
+    """Tell the interval of bars, in ns, from their stamps (int64 ns, any order, of any number of symbols).
+
+    Fewer than half of the steps between stamps are whole minutes: 1s. Else 1m, unless there are 20 such steps or more
+    and all of them are multiples of something longer (5m, 15m, ...): then that. A lone stamp is 1m on a whole minute,
+    else 1s. Other intervals than these cannot be told from stamps; declare them.
+    """
+    stamps = np.unique(ts_ns)
+    steps = np.diff(stamps)
+    if len(steps) == 0:
+        return _MINUTE_NS if len(stamps) == 0 or stamps[0] % _MINUTE_NS == 0 else _SECOND_NS
+    minutes = steps[steps % _MINUTE_NS == 0]
+    if 2 * len(minutes) < len(steps):
+        return _SECOND_NS
+    if len(minutes) < _STEPS_TELLING:
+        return _MINUTE_NS
+    common = int(np.gcd.reduce(minutes))
+    return common if common <= _DAY_NS else _MINUTE_NS
+
+
+def normalise(table: ArrowStreamable, kind: Kind, *, interval_ns: int, shape: Shape, source: str) -> pa.Table:
+    """Return the rows of `table` in the canonical schema of `kind` (see the module), in their order, none left out.
+
+    `interval_ns` is the interval of bars, used where `shape.label` is "end". Timestamps of any unit and zone become ns
+    UTC; decimals (correctly rounded), integers and floats become float64; other columns are left behind. Missing stamps
+    and numbers stay null for the core to report, but for quotes: a missing price becomes NaN, a missing size 0 where
+    its price is missing too, else NaN.
+
+    Raises:
+        SchemaError: a column is missing or of a type that cannot be used, a stamp is outside 1677 to 2262, an integer
+            is too large for float64, a symbol is null.
+        NaiveTimeError: timestamps without a zone and no `shape.zone`, or a local time that is ambiguous or does not
+            exist there.
+        DataError: the stream of the table fails.
+    """
+    rows = _table_of(table, source)
+    names = columns_of(rows.schema.names, kind, shape, source=source)
+    columns: dict[str, pa.ChunkedArray] = {}
+    for wanted, name in names.items():
+        column = _Column(rows.column(name), name, source)
+        if wanted == "ts":
+            shift_ns = interval_ns if kind == "bar" and shape.label == "end" else 0
+            columns[wanted] = stamps_of(column.values, name, shape=shape, shift_ns=shift_ns, source=source)
+        elif wanted == "symbol":
+            columns[wanted] = _symbols(column)
+        else:
+            columns[wanted] = _number(column, shape.price_scale if wanted in _PRICES else 1.0)
+    if kind == "quote":
+        _fill_absent_sides(columns)
+    return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+
+
+@dataclass(frozen=True)
+class _Column:
+    values: pa.ChunkedArray
+    name: str
+    source: str
+
+    def refuse(self, expected: str, why: str, value: object = None, row: int | None = None) -> SchemaError:
+        where = "" if row is None else f" at row {row}"
+        return SchemaError(
+            f"{self.source}: column {self.name!r} ({self.values.type}){where} {why}",
+            source=self.source,
+            column=self.name,
+            expected=expected,
+            found=str(self.values.type),
+            value=value,
+            row=row,
+        )
+
+    def plain(self) -> pa.ChunkedArray:
+        """The values without a dictionary."""
+        kind = self.values.type
+        return self.values.cast(kind.value_type) if pa.types.is_dictionary(kind) else self.values
+
+
+def _table_of(table: ArrowStreamable, source: str) -> pa.Table:
+    if isinstance(table, pa.Table):
+        return table
+    if not isinstance(table, ArrowStreamable):
+        raise SchemaError(
+            f"{source} is no Arrow table: {type(table).__name__} has no __arrow_c_stream__",
+            source=source,
+            expected="__arrow_c_stream__",
+            found=type(table).__name__,
+        )
+    try:
+        return pa.RecordBatchReader.from_stream(table).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{source} cannot be read as an Arrow stream: {error}", source=source) from error
+
+
+def stamps_of(values: pa.ChunkedArray, name: str, *, shape: Shape, shift_ns: int, source: str) -> pa.ChunkedArray:
+    """Return a column of stamps as `normalise` makes them, moved back by `shift_ns`, with the same errors."""
+    column = _Column(values, name, source)
+    stamps = column.plain()
+    if pa.types.is_null(stamps.type):
+        return stamps.cast(STAMP_TYPE)
+    if pa.types.is_integer(stamps.type):
+        if shape.unit is None:
+            raise column.refuse("timestamp", "holds integers: declare their unit (unit='ms', say)")
+        stamps = _cast(stamps, pa.int64(), column, "timestamp").cast(pa.timestamp(shape.unit, tz="UTC"))
+    elif not pa.types.is_timestamp(stamps.type):
+        raise column.refuse("timestamp", "is no timestamp; stamps are Arrow timestamps, or integers of a declared unit")
+    if stamps.type.tz is None:
+        stamps = _in_zone(stamps, column, shape.zone)
+    if stamps.type != STAMP_TYPE:
+        _check_range(stamps, column)
+        stamps = stamps.cast(STAMP_TYPE)
+    if shift_ns:
+        try:
+            stamps = pc.subtract_checked(stamps.cast(pa.int64()), shift_ns).cast(STAMP_TYPE)
+        except pa.ArrowInvalid as error:
+            raise column.refuse("timestamp", f"cannot be moved back by {shift_ns} ns: {error}") from error
+    return stamps
+
+
+def _in_zone(stamps: pa.ChunkedArray, column: _Column, zone: str | None) -> pa.ChunkedArray:
+    if zone is None:
+        raise NaiveTimeError(
+            f"{column.source}: column {column.name!r} ({stamps.type}) has no time zone: declare it (zone='UTC', say)",
+            source=column.source,
+            column=column.name,
+        )
+    try:
+        return pc.assume_timezone(stamps, zone, ambiguous="raise", nonexistent="raise")
+    except pa.ArrowInvalid as error:
+        raise NaiveTimeError(
+            f"{column.source}: column {column.name!r} cannot be read as local time of {zone}: {error}",
+            source=column.source,
+            column=column.name,
+        ) from error
+
+
+def _check_range(stamps: pa.ChunkedArray, column: _Column) -> None:
+    """Refuse stamps that nanoseconds cannot hold, naming the first one."""
+    unit = stamps.type.unit
+    limit = _STAMP_MAX // UNIT_NS[unit]
+    counts = stamps.cast(pa.int64())
+    ends = pc.min_max(counts).as_py()
+    if ends["min"] is None or (ends["min"] >= -limit and ends["max"] <= limit):
+        return
+    beyond = pc.or_(pc.less(counts, -limit), pc.greater(counts, limit))
+    row = pc.index(beyond, True).as_py()
+    value = counts[row].as_py()
+    raise column.refuse("timestamp[ns, UTC]", f"is {value} {unit} from 1970, outside 1677 to 2262", value, row)
+
+
+def _symbols(column: _Column) -> pa.ChunkedArray:
+    symbols = column.values
+    words = symbols.type.value_type if pa.types.is_dictionary(symbols.type) else symbols.type
+    if not (pa.types.is_string(words) or pa.types.is_large_string(words)):
+        if not (pa.types.is_string_view(words) or pa.types.is_binary(words) or pa.types.is_large_binary(words)):
+            raise column.refuse("string", "is no text")
+        dictionary = pa.dictionary(symbols.type.index_type, pa.string()) if words != symbols.type else pa.string()
+        symbols = _cast(symbols, dictionary, column, "string")
+    if words != column.values.type and any(chunk.dictionary.null_count for chunk in symbols.chunks):
+        symbols = symbols.cast(pa.string())
+    if symbols.null_count:
+        row = pc.index(pc.is_null(symbols), True).as_py()
+        raise column.refuse("string", f"is null: {symbols.null_count} rows belong to no symbol", None, row)
+    return symbols
+
+
+def _number(column: _Column, scale: float) -> pa.ChunkedArray:
+    numbers = column.plain()
+    kind = numbers.type
+    if pa.types.is_decimal(kind):
+        # By way of text: Arrow's own cast multiplies by 10^-scale and is off by one bit in one price out of seven.
+        numbers = numbers.cast(pa.string())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+        raise column.refuse("number", "is no number")
+    if numbers.type != pa.float64():
+        numbers = _cast(numbers, pa.float64(), column, "number")
+    if scale != 1.0:
+        inverse = float(round(1.0 / scale))
+        exact = inverse > 0 and 1.0 / inverse == scale
+        numbers = pc.divide(numbers, inverse) if exact else pc.multiply(numbers, scale)
+    return numbers
+
+
+def _cast(values: pa.ChunkedArray, to: pa.DataType, column: _Column, expected: str) -> pa.ChunkedArray:
+    try:
+        return values.cast(to)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise column.refuse(expected, f"cannot become {to}: {error}") from error
+
+
+def _fill_absent_sides(columns: dict[str, pa.ChunkedArray]) -> None:
+    for price, size in (("bid", "bid_size"), ("ask", "ask_size")):
+        if columns[size].null_count:
+            absent = pc.is_null(columns[price], nan_is_null=True)
+            columns[size] = pc.coalesce(columns[size], pc.if_else(absent, 0.0, math.nan))
+        if columns[price].null_count:
+            columns[price] = pc.fill_null(columns[price], math.nan)

@@ -1,0 +1,75 @@
+"""Loads the next session on a thread of its own while the current one plays."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Prefetch(Generic[_Key, _Value]):
+    """One value ahead, by key. What goes wrong while loading is raised where the value is taken, and nowhere else.
+
+    A thread that is stuck inside `load` is left alone when the prefetch is stopped: it ends when `load` returns, and
+    its value is dropped.
+    """
+
+    def __init__(self, load: Callable[[_Key], _Value], *, name: str) -> None:
+        self._load = load
+        self._name = name
+        self._changed = threading.Condition()
+        self._pending: _Job[_Key, _Value] | None = None
+        self._stopped = False
+
+    def start(self, key: _Key) -> None:
+        """Begin to load a value, unless that is under way."""
+        with self._changed:
+            if self._stopped or (self._pending is not None and self._pending.key == key):
+                return
+            job: _Job[_Key, _Value] = _Job(key)
+            self._pending = job
+        threading.Thread(target=self._work, args=(job,), name=self._name, daemon=True).start()
+
+    def take(self, key: _Key) -> _Value | None:
+        """Return the value of a key, loaded by now or waited for; None once stopped.
+
+        Raises:
+            Exception: whatever loading raised.
+        """
+        self.start(key)
+        with self._changed:
+            job = self._pending
+            self._changed.wait_for(lambda: self._stopped or job is None or job.is_done)
+            if self._stopped or job is None:
+                return None
+            self._pending = None
+        if job.error is not None:
+            raise job.error
+        return job.value
+
+    def stop(self) -> None:
+        """Wake whoever waits; nothing more is loaded."""
+        with self._changed:
+            self._stopped = True
+            self._pending = None
+            self._changed.notify_all()
+
+    def _work(self, job: _Job[_Key, _Value]) -> None:
+        try:
+            job.value = self._load(job.key)
+        except BaseException as error:  # noqa: BLE001  # raised again where the value is taken
+            job.error = error
+        with self._changed:
+            job.is_done = True
+            self._changed.notify_all()
+
+
+class _Job(Generic[_Key, _Value]):
+    def __init__(self, key: _Key) -> None:
+        self.key = key
+        self.is_done = False
+        self.value: _Value | None = None
+        self.error: BaseException | None = None

@@ -1,0 +1,187 @@
+"""Tables in memory as a repository: pyarrow, polars, pandas, DuckDB, anything with `__arrow_c_stream__`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from backtape.arrow_types import ArrowStreamable, positions_ns, stamps_ns
+from backtape.errors import ConfigError, SchemaError
+from backtape.model import KINDS, Kind, TapeInfo, kind_of
+from backtape.normalise import Shape, column_of, interval_of_stamps, kind_of_columns, normalise
+from backtape.repositories.base import Piece, within
+
+Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
+"""One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""
+
+_I64_MIN: Final = -(2**63)
+_BARS_TELLING: Final = 20
+"""So few bars may all stand on a coarser grid by chance."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    kind: Kind
+    interval_ns: int
+    piece: Piece
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        if self.piece.symbol is not None:
+            return (self.piece.symbol,)
+        return tuple(sorted(pc.unique(self.piece.rows["symbol"].cast(pa.string())).to_pylist()))
+
+
+class MemoryRepository:
+    """Rows that lie in memory already. They are converted once and never copied where they are canonical.
+
+    `source`: one table, several tables with a symbol column, {symbol: table}, {kind: table} or
+    {kind: {symbol: table}}. Kinds are told by the columns where they are not named. `lone_symbol`: the symbol of a
+    table that names none; without it such a table is an error. `interval_ns`: the interval of bars; what the stamps
+    say stands where they speak against it.
+
+    Raises:
+        SchemaError: a table that fits no kind, or lacks a symbol.
+        ConfigError: `source` is none of these.
+    """
+
+    def __init__(
+        self,
+        source: Tables,
+        *,
+        shape: Shape | None = None,
+        lone_symbol: str | None = None,
+        interval_ns: int | None = None,
+    ) -> None:
+        self._shape = shape if shape is not None else Shape()
+        self._declared_ns = interval_ns
+        self._lone_symbol = lone_symbol
+        self._held = [self._hold(*found) for found in _tables(source)]
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return "memory"
+
+    def tapes(self) -> list[TapeInfo]:
+        """Return what is there, sorted, each tape once."""
+        found = {TapeInfo(h.kind, h.interval_ns, symbol) for h in self._held for symbol in h.symbols}
+        return sorted(found, key=lambda tape: (KINDS.index(tape.kind), tape.interval_ns, tape.symbol))
+
+    def kinds_and_intervals(self) -> list[tuple[Kind, int]]:
+        """Return the kinds of the tables, with the interval of bars (ns; else 0), also of tables without rows."""
+        return sorted({(h.kind, h.interval_ns) for h in self._held}, key=lambda own: (KINDS.index(own[0]), own[1]))
+
+    def kinds(self) -> list[Kind]:
+        """Return the kinds of the tables, also of those without rows."""
+        return list(dict.fromkeys(kind for kind, _ in self.kinds_and_intervals()))
+
+    def days(self) -> tuple[int, int] | None:
+        """Return the first and the last stamp (ns UTC, both inclusive), or None where there are no rows."""
+        columns = [h.piece.rows["ts"] for h in self._held]
+        bounds = [pc.min_max(column.cast(pa.int64())) for column in columns]
+        known = [bound for bound in bounds if bound["min"].is_valid]
+        if not known:
+            return None
+        return min(bound["min"].as_py() for bound in known), max(bound["max"].as_py() for bound in known)
+
+    def read(
+        self, kind: Kind, *, interval_ns: int, symbols: Sequence[str] | None, start_ns: int, end_ns: int
+    ) -> Iterator[Piece]:
+        """Yield the rows of `kind` with start_ns <= ts < end_ns (ns UTC), table by table."""
+        for held in self._held:
+            if held.kind != kind or held.interval_ns != interval_ns:
+                continue
+            rows, symbol = held.piece.rows, held.piece.symbol
+            if symbols is not None:
+                if symbol is not None and symbol not in symbols:
+                    continue
+                if symbol is None and not set(held.symbols) <= set(symbols):
+                    rows = rows.filter(pc.is_in(rows["symbol"].cast(pa.string()), pa.array(list(symbols), pa.string())))
+            if start_ns > _I64_MIN or end_ns < 2**63 - 1:
+                rows = within(rows, positions_ns(rows["ts"], alone_ns=start_ns), start_ns, end_ns)
+            yield Piece(held.piece.source, rows, symbol)
+
+    def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> _Held:
+        source = f"table of {symbol}" if symbol is not None else f"table of {kind or 'rows'}"
+        rows = pa.table(table)
+        kind = kind or kind_of_columns(rows.schema.names, self._shape)
+        if kind is None:
+            raise SchemaError(
+                f"{source}: columns {', '.join(rows.schema.names)} fit no kind: bars need open, high, low, close, volume;"
+                " quotes bid and ask; trades price and size",
+                source=source,
+            )
+        if symbol is not None and (named := column_of(rows.schema.names, "symbol", self._shape)) is not None:
+            rows = rows.drop_columns([named])
+        if symbol is None and column_of(rows.schema.names, "symbol", self._shape) is None:
+            symbol = self._lone_symbol
+        if symbol is None and column_of(rows.schema.names, "symbol", self._shape) is None:
+            raise SchemaError(
+                f"{source}: there is no symbol column; add one, or give a mapping of symbols to tables", source=source
+            )
+        interval_ns = self._interval_ns(kind, rows, source)
+        canonical = normalise(rows, kind, interval_ns=interval_ns, shape=self._shape, source=source)
+        return _Held(kind, interval_ns, Piece(source, canonical, symbol))
+
+    def _interval_ns(self, kind: Kind, rows: pa.Table, source: str) -> int:
+        """The interval of a table of bars, told by its stamps."""
+        if kind != "bar":
+            return 0
+        told = normalise(rows, kind, interval_ns=0, shape=self._shape, source=source)
+        stamps = stamps_ns(told["ts"].drop_null())
+        told_ns = interval_of_stamps(stamps)
+        if self._declared_ns is not None and told_ns > self._declared_ns and len(stamps) <= _BARS_TELLING:
+            return self._declared_ns
+        return told_ns
+
+
+def _tables(source: Tables) -> Iterator[tuple[Kind | None, str | None, ArrowStreamable]]:
+    """(kind, symbol, table) of every table of a source; None where that is told by the columns."""
+    if isinstance(source, ArrowStreamable):
+        yield None, None, source
+    elif isinstance(source, Mapping):
+        words = {word.lower() for word in source if isinstance(word, str)}
+        if words and all(_is_kind(word) for word in words):
+            for word, tables in source.items():
+                for _, symbol, table in _tables(_checked(tables)):
+                    yield kind_of(word), symbol, table
+        else:
+            for symbol, table in source.items():
+                if not isinstance(table, ArrowStreamable):
+                    raise _unknown(table)
+                yield None, symbol, table
+    elif isinstance(source, Iterable) and not isinstance(source, str | bytes):
+        for table in source:
+            if not isinstance(table, ArrowStreamable):
+                raise _unknown(table)
+            yield None, None, table
+    else:
+        raise _unknown(source)
+
+
+def _checked(tables: object) -> Tables:
+    if isinstance(tables, ArrowStreamable | Mapping | Iterable):
+        return tables
+    raise _unknown(tables)
+
+
+def _is_kind(word: str) -> bool:
+    try:
+        kind_of(word)
+    except ConfigError:
+        return False
+    return True
+
+
+def _unknown(value: object) -> ConfigError:
+    return ConfigError(
+        f"a source is a path, a repository, a table with __arrow_c_stream__, tables, or a mapping of them by symbol or"
+        f" kind; this is a {type(value).__name__}",
+        setting="source",
+        value=type(value).__name__,
+    )

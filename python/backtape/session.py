@@ -1,0 +1,171 @@
+"""Makes sessions ready to play: asks the repository for the rows, and the core for everything else."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from backtape._core import LoadedSession, Tapes, load_session
+from backtape.calendars import Session
+from backtape.errors import ConfigError, IntervalError, LabelError, UnknownSymbolError
+from backtape.model import Kind, TapeInfo, interval_name
+from backtape.repositories.base import Repository
+from backtape.repositories.memory import MemoryRepository
+
+_ALWAYS = (-(2**63), 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a replay asks of its source, and how rows become events."""
+
+    kinds: tuple[Kind, ...]
+    intervals_ns: tuple[int, ...]
+    symbols: tuple[str, ...] | None
+    hours: Literal["regular", "all"]
+    grace_ns: int
+    derived_ns: tuple[int, ...]
+    on_bad_rows: Literal["raise", "quarantine"]
+    on_label: Literal["raise", "warn", "ignore"]
+    label: Literal["start", "end"]
+
+
+class SessionLoader:
+    """Loads sessions of one request from one repository. Any thread may call it, one at a time.
+
+    Raises:
+        UnknownSymbolError: the repository has no row of a symbol that was asked for.
+        ConfigError: it has rows, but none of the kinds or intervals asked for.
+    """
+
+    def __init__(self, repository: Repository, request: Request) -> None:
+        self._repository = repository
+        self._request = request
+        self.tapes = _asked_for(repository, request)
+        self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
+        self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
+
+    def load(
+        self, session: Session, *, catch_up_until_ns: int | None = None, until_ns: int | None = None
+    ) -> LoadedSession:
+        """Return a session ready to play.
+
+        Raises:
+            DataError: rows that cannot be replayed as they are.
+            RepositoryError: the repository failed.
+        """
+        loaded = self._load(self._request, session, catch_up_until_ns, until_ns)
+        self._check_label(loaded, session)
+        return loaded
+
+    def load_history(self, session: Session) -> LoadedSession:
+        """Return the bars of a session before the replay."""
+        return self._load(replace(self._request, kinds=("bar",)), session, None, None)
+
+    def _load(
+        self, request: Request, session: Session, catch_up_until_ns: int | None, until_ns: int | None
+    ) -> LoadedSession:
+        tapes = self._resident if self._resident is not None else self._read(request, *session.range)
+        return load_session(
+            session,
+            tapes,
+            hours=request.hours,
+            grace_ns=request.grace_ns,
+            derived_ns=list(request.derived_ns),
+            on_bad_rows=request.on_bad_rows,
+            catch_up_until_ns=catch_up_until_ns,
+            until_ns=until_ns,
+        )
+
+    def _read(self, request: Request, start_ns: int, end_ns: int) -> Tapes:
+        tapes = Tapes()
+        asked = [tape for tape in self.tapes if tape.kind in request.kinds]
+        for tape in asked:
+            tapes.declare(tape.kind, tape.interval_ns, tape.symbol)
+        only_source = isinstance(self._repository, MemoryRepository)
+        for kind, interval_ns in dict.fromkeys((tape.kind, tape.interval_ns) for tape in asked):
+            pieces = self._repository.read(
+                kind, interval_ns=interval_ns, symbols=request.symbols, start_ns=start_ns, end_ns=end_ns
+            )
+            for piece in pieces:
+                tapes.add(
+                    kind,
+                    interval_ns,
+                    piece.rows,
+                    symbol=piece.symbol,
+                    source=piece.source,
+                    on_bad_rows=request.on_bad_rows,
+                    only_source=only_source,
+                )
+        return tapes
+
+    def _check_label(self, loaded: LoadedSession, session: Session) -> None:
+        """One tape alone can deceive, so tapes that agree with the label outvote the others."""
+        if self._request.on_label == "ignore":
+            return
+        odd = loaded.label_contradictions()
+        if not odd or loaded.label_confirmations() >= len(odd):
+            return
+        tape, first_ns, last_ns, late = odd[0]
+        other = "end" if self._request.label == "start" else "start"
+        error = LabelError(
+            f'tape {tape}, session {session.label}: with label="{self._request.label}" its first bar starts at {first_ns}'
+            f" ns and its last at {last_ns} ns, but the session runs from {session.open_ns} to {session.close_ns} ns: the"
+            f' bars are one interval too {"late" if late else "early"}; give label="{other}", or on_label="ignore" if the'
+            " stamps are right",
+            tape=tape,
+            ts_first_ns=first_ns,
+            ts_last_ns=last_ns,
+            open_ns=session.open_ns,
+            close_ns=session.close_ns,
+        )
+        if self._request.on_label == "raise":
+            raise error
+        warnings.warn(str(error), stacklevel=2)
+
+
+def _asked_for(repository: Repository, request: Request) -> tuple[TapeInfo, ...]:
+    """The tapes of a repository that fit a request."""
+    there = repository.tapes()
+    if request.symbols is not None:
+        _check_symbols(repository, request.symbols, there)
+        there = [tape for tape in there if tape.symbol in set(request.symbols)]
+    of_kinds = [tape for tape in there if tape.kind in request.kinds]
+    if there and not of_kinds:
+        found = ", ".join(sorted({tape.kind for tape in there}))
+        asked = ", ".join(request.kinds)
+        raise ConfigError(
+            f"{repository.name} has no rows of kind {asked} for these symbols, only {found}; say which you want with"
+            " kinds=(...)",
+            setting="kinds",
+            value=asked,
+        )
+    fitting = [tape for tape in of_kinds if tape.kind != "bar" or tape.interval_ns in request.intervals_ns]
+    if any(tape.kind == "bar" for tape in of_kinds) and not any(tape.kind == "bar" for tape in fitting):
+        raise _wrong_interval(repository, request, of_kinds)
+    return tuple(fitting)
+
+
+def _check_symbols(repository: Repository, symbols: Sequence[str], there: Sequence[TapeInfo]) -> None:
+    known = sorted({tape.symbol for tape in there})
+    for symbol in symbols:
+        if symbol not in known:
+            near = difflib.get_close_matches(symbol, known, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else f"; it has {len(known)} symbols"
+            raise UnknownSymbolError(f"{repository.name} has no row of symbol {symbol!r}{hint}", symbol=symbol)
+
+
+def _wrong_interval(repository: Repository, request: Request, tapes: Sequence[TapeInfo]) -> IntervalError:
+    found = sorted({tape.interval_ns for tape in tapes if tape.kind == "bar"})
+    names = ", ".join(map(interval_name, found))
+    asked = ", ".join(map(interval_name, request.intervals_ns))
+    base = [ns for ns in found if ns in (1_000_000_000, 60_000_000_000)]
+    advice = (
+        f'ask for interval="{interval_name(base[0])}"'
+        if base
+        else "a replay needs 1s or 1m bars, from which it derives the longer ones (derived=...)"
+    )
+    return IntervalError(f"{repository.name} has bars of {names}, not of {asked}; {advice}", interval=asked)

@@ -1,0 +1,126 @@
+//! Derived bars and gaps of many tapes at once, for those who need no replay.
+
+use crate::derive::{BarSlices, DerivedBars, derive};
+use crate::error::{Error, Result};
+use crate::gaps::{Gap, gaps, slots_expected, slots_present};
+use crate::key::{Kind, TapeKey, interval_name};
+use crate::rows::Rows;
+use crate::span::Span;
+use crate::tapes::Tape;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The five number columns of bars, as the derive kernel takes them.
+pub fn bar_slices(rows: &Rows) -> BarSlices<'_> {
+    let [open, high, low, close, volume] = [0, 1, 2, 3, 4].map(|column| &*rows.values[column]);
+    BarSlices { ts_ns: &rows.ts_ns, open, high, low, close, volume }
+}
+
+/// Checks that bars of `interval_ns` can be derived from bars of `base_ns`.
+///
+/// # Errors
+/// [`Error::IntervalNotMultiple`].
+pub fn check_interval(interval_ns: i64, base_ns: i64) -> Result<()> {
+    if interval_ns > base_ns && interval_ns % base_ns == 0 {
+        return Ok(());
+    }
+    Err(Error::IntervalNotMultiple { interval: interval_name(interval_ns), base: interval_name(base_ns) })
+}
+
+/// The finest bar tape of each symbol.
+pub fn base_tapes(tapes: &BTreeMap<TapeKey, Tape>) -> BTreeMap<Arc<str>, (&TapeKey, &Tape)> {
+    let mut bases = BTreeMap::new();
+    for (key, tape) in tapes.iter().filter(|(key, _)| key.kind == Kind::Bar) {
+        // Keys ascend by interval, so the first of a symbol is its finest.
+        bases.entry(Arc::clone(&key.symbol)).or_insert((key, tape));
+    }
+    bases
+}
+
+/// Bars of a longer interval, by symbol.
+///
+/// # Errors
+/// [`Error::IntervalNotMultiple`].
+pub fn aggregate(
+    tapes: &BTreeMap<TapeKey, Tape>,
+    spans: &[Span],
+    interval_ns: i64,
+) -> Result<Vec<(Arc<str>, DerivedBars)>> {
+    let bases = base_tapes(tapes).into_iter().map(|(symbol, (key, tape))| {
+        check_interval(interval_ns, key.interval_ns)?;
+        let rows = &tape.rows;
+        let bars = derive(bar_slices(rows), rows.filled.as_deref(), spans, key.interval_ns, interval_ns);
+        Ok((symbol, bars))
+    });
+    bases.collect()
+}
+
+/// Gaps of a symbol's base bars, and how many bars are expected and present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SymbolGaps {
+    /// The symbol.
+    pub symbol: Arc<str>,
+    /// The interval of its base bars.
+    pub interval_ns: i64,
+    /// Bars that there should be.
+    pub expected: u64,
+    /// Bars that are there.
+    pub present: u64,
+    /// Runs of missing bars.
+    pub gaps: Vec<Gap>,
+}
+
+/// The gaps of every symbol's base bars within spans.
+pub fn find_gaps(tapes: &BTreeMap<TapeKey, Tape>, spans: &[Span]) -> Vec<SymbolGaps> {
+    let bases = base_tapes(tapes).into_iter().map(|(symbol, (key, tape))| {
+        let (ts_ns, interval_ns) = (&tape.rows.ts_ns, key.interval_ns);
+        SymbolGaps {
+            symbol,
+            interval_ns,
+            expected: slots_expected(spans, interval_ns, i64::MAX),
+            present: slots_present(ts_ns, spans, interval_ns, i64::MAX),
+            gaps: gaps(ts_ns, spans, interval_ns),
+        }
+    });
+    bases.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::tests::bars;
+
+    const MINUTE: i64 = 60_000_000_000;
+
+    fn tapes(minutes: &[(&str, i64, &[i64])]) -> BTreeMap<TapeKey, Tape> {
+        let tape = |(symbol, interval_ns, minutes): &(&str, i64, &[i64])| {
+            let ts: Vec<i64> = minutes.iter().map(|minute| minute * MINUTE).collect();
+            let key = TapeKey { kind: Kind::Bar, interval_ns: *interval_ns, symbol: (*symbol).into() };
+            (key, Tape { rows: bars(&ts), dropped: Vec::new() })
+        };
+        minutes.iter().map(tape).collect()
+    }
+
+    #[test]
+    fn the_finest_tape_of_a_symbol_is_its_base() {
+        let tapes = tapes(&[("A", MINUTE, &[0, 1]), ("A", MINUTE / 60, &[0]), ("B", MINUTE, &[2])]);
+        let bases: Vec<(String, i64)> =
+            base_tapes(&tapes).iter().map(|(symbol, (key, _))| (symbol.to_string(), key.interval_ns)).collect();
+        assert_eq!(bases, [("A".to_owned(), MINUTE / 60), ("B".to_owned(), MINUTE)]);
+    }
+
+    #[test]
+    fn gaps_and_bars_come_by_symbol() -> Result<()> {
+        let tapes = tapes(&[("B", MINUTE, &[0, 1, 4]), ("A", MINUTE, &[0, 1, 2, 3, 4])]);
+        let spans = [Span::new(0, 5 * MINUTE)?];
+        let found = find_gaps(&tapes, &spans);
+        assert_eq!(found.iter().map(|own| (&*own.symbol, own.present, own.gaps.len())).collect::<Vec<_>>(), [
+            ("A", 5, 0),
+            ("B", 3, 1)
+        ]);
+        let bars = aggregate(&tapes, &spans, 5 * MINUTE)?;
+        assert_eq!(bars[1].1.n_present, [3]);
+        assert!(matches!(aggregate(&tapes, &spans, MINUTE), Err(Error::IntervalNotMultiple { .. })));
+        Ok(())
+    }
+}

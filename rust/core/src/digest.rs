@@ -1,0 +1,124 @@
+//! A fingerprint of what was delivered, in order (C8).
+//!
+//! Every event has a 64-bit hash of its key and payload: the sum (wrapping) of folded products of pairs of words,
+//! where `fold(a, b)` is the upper half of the 128-bit product `a * b` xor its lower half. The digest is the chain
+//! `state = fold(state ^ hash, CHAIN) + hash` over the events. Prices enter by their bits (-0 as 0, one NaN), whole
+//! volumes and sizes as integers, a derived bar's counts as present-or-filled and expected. Marks of origin, revision
+//! and catch-up do not enter.
+
+use crate::key::TapeKey;
+
+const CHAIN: u64 = 0x9e37_79b9_7f4a_7c15;
+const WORDS: [u64; 8] = [
+    0xa076_1d64_78bd_642f,
+    0xe703_7ed1_a0b4_28db,
+    0x8ebc_6af0_9c88_c6e3,
+    0x5899_65cc_7537_4cc3,
+    0x1d8e_4e27_c47d_124f,
+    0xeb44_acca_b455_d165,
+    0x2f7e_a5c9_3b1d_6e83,
+    0xc2b2_ae3d_27d4_eb4f,
+];
+
+/// The digest of the events so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Digest(u64);
+
+impl Digest {
+    /// Adds one event by its hash.
+    pub fn push(&mut self, event: u64) {
+        self.0 = fold(self.0 ^ event, CHAIN).wrapping_add(event);
+    }
+
+    /// The digest as 16 hexadecimal digits.
+    pub fn hex(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// The hash of a tape's key: FNV-1a of its words and the symbol's bytes.
+pub fn tape_hash(key: &TapeKey) -> u64 {
+    let words = [key.kind as u8].into_iter().chain(key.interval_ns.to_le_bytes());
+    bytes_hash(words.chain(key.symbol.bytes()))
+}
+
+/// FNV-1a, 64 bits.
+pub fn bytes_hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// The hash of an event without its numbers: its tape, its stamp, when it is known, and its counts.
+pub fn event_hash(tape: u64, ts_ns: i64, at_ns: i64, counts: u64) -> u64 {
+    fold(tape ^ WORDS[0], ts_ns as u64 ^ WORDS[1]).wrapping_add(fold(at_ns as u64 ^ WORDS[2], counts ^ WORDS[3]))
+}
+
+/// The hash of a pair of number words; `pair` is their place in the row.
+pub fn pair_hash(pair: usize, first: u64, second: u64) -> u64 {
+    let place = (2 * pair + 4) % WORDS.len();
+    fold(first ^ WORDS[place] ^ pair as u64, second ^ WORDS[place + 1])
+}
+
+/// The word of a price: its bits, with one zero and one NaN.
+pub fn price_word(price: f64) -> u64 {
+    if price.is_nan() { f64::NAN.to_bits() } else { (price + 0.0).to_bits() }
+}
+
+/// The word of a volume or size: the integer if it is whole, else its bits.
+pub fn size_word(size: f64) -> u64 {
+    let whole = size as i64;
+    if whole as f64 == size { whole as u64 } else { price_word(size) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Kind;
+
+    fn digest(events: &[u64]) -> String {
+        let mut digest = Digest::default();
+        events.iter().for_each(|&event| digest.push(event));
+        digest.hex()
+    }
+
+    #[test]
+    fn order_repetition_and_absence_can_be_seen() {
+        let seen = [digest(&[1, 2, 3]), digest(&[2, 1, 3]), digest(&[1, 2]), digest(&[1, 2, 3, 3]), digest(&[])];
+        for (index, one) in seen.iter().enumerate() {
+            assert!(!seen[index + 1..].contains(one), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_zero_has_no_sign_and_a_nan_no_payload() {
+        assert_eq!(price_word(-0.0), price_word(0.0));
+        assert_eq!(price_word(f64::from_bits(0x7ff8_0000_0000_0001)), price_word(f64::NAN));
+        assert_ne!(price_word(1.0), price_word(1.000_000_000_000_000_2));
+        assert_eq!(size_word(100.0), 100);
+        assert_eq!(size_word(-0.0), 0);
+        assert_ne!(size_word(0.5), size_word(0.25));
+    }
+
+    #[test]
+    fn every_word_of_an_event_counts() {
+        let key = |symbol: &str| TapeKey { kind: Kind::Trade, interval_ns: 0, symbol: symbol.into() };
+        let tape = tape_hash(&key("IBM"));
+        let hashes = [
+            event_hash(tape, 1, 2, 3),
+            event_hash(tape_hash(&key("AIG")), 1, 2, 3),
+            event_hash(tape, 2, 2, 3),
+            event_hash(tape, 1, 3, 3),
+            event_hash(tape, 1, 2, 4),
+            event_hash(tape, 1, 2, 3).wrapping_add(pair_hash(0, 1, 2)),
+            event_hash(tape, 1, 2, 3).wrapping_add(pair_hash(0, 2, 1)),
+            event_hash(tape, 1, 2, 3).wrapping_add(pair_hash(2, 1, 2)),
+        ];
+        for (index, hash) in hashes.iter().enumerate() {
+            assert!(!hashes[index + 1..].contains(hash), "{index}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Columns of merged events: for each event of an order, one value of its tape.
+
+use crate::merge::Order;
+use arrow_buffer::ScalarBuffer;
+use std::ops::Range;
+
+/// One column of a range of events. `columns` holds each tape's values; a tape without this column has an empty
+/// slice, and its events get the default.
+pub fn gather<T: Copy + Default>(order: &Order, events: Range<usize>, columns: &[&[T]]) -> Vec<T> {
+    let (lanes, rows) = (&order.lanes[events.clone()], &order.rows[events]);
+    let value = |(&lane, &row): (&u32, &u32)| columns[lane as usize].get(row as usize).copied().unwrap_or_default();
+    lanes.iter().zip(rows).map(value).collect()
+}
+
+/// One value a tape, spread over a range of events.
+pub fn spread<T: Copy>(order: &Order, events: Range<usize>, by_tape: &[T]) -> Vec<T> {
+    order.lanes[events].iter().map(|&lane| by_tape[lane as usize]).collect()
+}
+
+/// A slice of a buffer, or an empty slice.
+pub fn slice_or_empty<T: arrow_buffer::ArrowNativeType>(column: Option<&ScalarBuffer<T>>) -> &[T] {
+    column.map_or(&[], |column| column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_gets_its_own_row_and_a_tape_without_the_column_the_default() {
+        let order = Order { lanes: vec![0, 1, 0, 2], rows: vec![0, 0, 1, 5], at_ns: vec![1, 1, 2, 3] };
+        assert_eq!(gather(&order, 0..4, &[&[1.0, 2.0], &[], &[0.0; 6]]), [1.0, 0.0, 2.0, 0.0]);
+        assert_eq!(gather(&order, 2..3, &[&[1.0, 2.0], &[], &[]]), [2.0]);
+        assert_eq!(spread(&order, 1..4, &['a', 'b', 'c']), ['b', 'a', 'c']);
+    }
+}

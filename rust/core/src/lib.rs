@@ -1,0 +1,22 @@
+//! Order, hours, derived bars, gaps and replay of market data. Pure: no threads, no wall clock, no I/O.
+
+pub mod account;
+pub mod batch_kernels;
+pub mod check;
+pub mod derive;
+pub mod digest;
+pub mod error;
+pub mod gaps;
+pub mod gather;
+pub mod key;
+pub mod label;
+pub mod ledger;
+pub mod loaded;
+pub mod mark;
+pub mod merge;
+pub mod metrics;
+pub mod replay;
+pub mod rows;
+pub mod session;
+pub mod span;
+pub mod tapes;

@@ -1,0 +1,391 @@
+//! One session, ready to play: its tapes within trading hours, in the order of C1, derived bars included.
+
+use crate::check::{Dropped, OnBadRows};
+use crate::batch_kernels::{bar_slices, check_interval};
+use crate::derive::derive;
+use crate::digest::{bytes_hash, event_hash, pair_hash, price_word, size_word, tape_hash};
+use crate::error::{Error, Result};
+use crate::gaps::{Gap, gaps};
+use crate::key::{Kind, TapeKey};
+use crate::label::{LabelEvidence, label_evidence};
+use crate::ledger::Tally;
+use crate::metrics::Running;
+use crate::rows::Rows;
+use crate::session::Session;
+use crate::span::Span;
+use crate::tapes::{Tape, Tapes};
+use arrow_buffer::ScalarBuffer;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+/// Which rows of a session are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hours {
+    /// Those within trading hours and grace.
+    Regular,
+    /// All; those outside are marked.
+    All,
+}
+
+/// How a session is to be made ready.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which rows are delivered.
+    pub hours: Hours,
+    /// Intervals of the bars to derive.
+    pub derived_ns: Vec<i64>,
+    /// What a conflict between pieces of one tape does.
+    pub on_bad: OnBadRows,
+    /// Events known before this are catch-up.
+    pub catch_up_until_ns: i64,
+    /// Events known at this or later are not delivered.
+    pub until_ns: i64,
+}
+
+/// How many base bars a derived bar was made from, one entry a bar.
+#[derive(Debug, Clone)]
+pub struct Counts {
+    /// Base bars that were there.
+    pub present: ScalarBuffer<u32>,
+    /// Base bars that there should be.
+    pub expected: ScalarBuffer<u32>,
+    /// Base bars that were filled in.
+    pub filled: ScalarBuffer<u32>,
+}
+
+/// A tape of a session, deliverable rows only.
+#[derive(Debug)]
+pub struct LoadedTape {
+    /// Its key.
+    pub key: TapeKey,
+    /// The rows, ascending by stamp.
+    pub rows: Rows,
+    /// When each row is known, where that is not a fixed time after its stamp.
+    pub available: Option<ScalarBuffer<i64>>,
+    /// Where `available` is absent: how long after its stamp a row is known.
+    pub lag_ns: i64,
+    /// Derived bars only.
+    pub counts: Option<Counts>,
+    /// Rows within trading hours and grace.
+    pub regular: Vec<Range<usize>>,
+    /// Rows counted when the session was loaded; those delivered and unread are counted by the replay.
+    pub tally: Tally,
+    hash: u64,
+    running: OnceLock<Running>,
+}
+
+impl LoadedTape {
+    fn new(key: TapeKey, rows: Rows, lag_ns: i64, regular: Vec<Range<usize>>, tally: Tally) -> Self {
+        let hash = tape_hash(&key);
+        Self { key, rows, available: None, lag_ns, counts: None, regular, tally, hash, running: OnceLock::new() }
+    }
+
+    /// The hash of one of its events, for the digest.
+    pub fn event_hash(&self, row: usize, at_ns: i64) -> u64 {
+        let counts = match &self.counts {
+            Some(counts) => {
+                u64::from(counts.present[row] + counts.filled[row]) << 32 | u64::from(counts.expected[row])
+            }
+            None if self.key.kind == Kind::Bar => 1 << 32 | 1,
+            None => 0,
+        };
+        let hash = event_hash(self.hash, self.rows.ts_ns[row], at_ns, counts);
+        let values = |column: usize| self.rows.values[column][row];
+        match self.key.kind {
+            Kind::Bar => hash
+                .wrapping_add(pair_hash(0, price_word(values(0)), price_word(values(1))))
+                .wrapping_add(pair_hash(1, price_word(values(2)), price_word(values(3))))
+                .wrapping_add(pair_hash(2, size_word(values(4)), 0)),
+            Kind::Quote => hash
+                .wrapping_add(pair_hash(0, price_word(values(0)), price_word(values(1))))
+                .wrapping_add(pair_hash(1, size_word(values(2)), size_word(values(3)))),
+            Kind::Trade => hash.wrapping_add(pair_hash(0, price_word(values(0)), size_word(values(1)))),
+            Kind::SessionClose | Kind::SessionOpen => hash,
+        }
+    }
+
+    /// When a row is known.
+    pub fn available_ns(&self, row: usize) -> i64 {
+        self.available.as_ref().map_or_else(|| self.rows.ts_ns[row] + self.lag_ns, |available| available[row])
+    }
+
+    /// The stamps that order the tape, and what to add to them.
+    pub fn stamps(&self) -> (&[i64], i64) {
+        self.available.as_ref().map_or((&self.rows.ts_ns, self.lag_ns), |available| (available, 0))
+    }
+
+    /// How many rows are known at `ts_ns` or before.
+    pub fn known_at(&self, ts_ns: i64) -> usize {
+        let (stamps, lag_ns) = self.stamps();
+        stamps.partition_point(|&stamp| stamp + lag_ns <= ts_ns)
+    }
+
+    /// How many rows are known before `ts_ns`.
+    pub fn known_before(&self, ts_ns: i64) -> usize {
+        let (stamps, lag_ns) = self.stamps();
+        stamps.partition_point(|&stamp| stamp + lag_ns < ts_ns)
+    }
+
+    /// Whether a row lies within trading hours and grace.
+    pub fn is_regular(&self, row: usize) -> bool {
+        self.regular.iter().any(|range| range.contains(&row))
+    }
+
+    /// Volume, high and low over the first rows, from running sums made on first use.
+    pub fn running(&self) -> &Running {
+        let [high, low, volume] = self.metric_columns();
+        self.running.get_or_init(|| Running::new(high, low, volume))
+    }
+
+    /// The columns that high, low and volume are taken from.
+    pub fn metric_columns(&self) -> [&[f64]; 3] {
+        let places = if self.key.kind == Kind::Bar { [1, 2, 4] } else { [0, 0, 1] };
+        places.map(|place| &*self.rows.values[place])
+    }
+}
+
+/// Where a symbol's tapes stand among the session's.
+#[derive(Debug, Default)]
+pub struct SymbolTapes {
+    /// Its bar tapes, fed and derived, by interval.
+    pub bars: BTreeMap<i64, usize>,
+    /// Its finest fed bar tape.
+    pub base: Option<usize>,
+    /// Its quotes.
+    pub quotes: Option<usize>,
+    /// Its trades.
+    pub trades: Option<usize>,
+    /// All gaps of the session in the base bars.
+    pub gaps: Vec<Gap>,
+    /// The quote that stood when trading opened: its stamp and its numbers.
+    pub quote_before: Option<(i64, [f64; 4])>,
+}
+
+/// One session, ready to play.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The trading day.
+    pub session: Session,
+    /// Which rows are delivered.
+    pub hours: Hours,
+    /// Events known before this are catch-up.
+    pub catch_up_until_ns: i64,
+    /// Events known at this or later are not delivered.
+    pub until_ns: i64,
+    /// All tapes in the order of C1, session close and open among them.
+    pub tapes: Vec<LoadedTape>,
+    /// Tapes by symbol, in the order of symbols.
+    pub symbols: BTreeMap<Arc<str>, SymbolTapes>,
+    /// Rows that were left out, by tape.
+    pub dropped: Vec<(TapeKey, Vec<Dropped>)>,
+    /// What the stamps of each bar tape say about their label.
+    pub labels: Vec<LabelSeen>,
+}
+
+/// What the stamps of a session's bars say about their label.
+#[derive(Debug, Clone)]
+pub struct LabelSeen {
+    /// The tape.
+    pub tape: TapeKey,
+    /// Its first stamp in the session's range.
+    pub first_ns: i64,
+    /// Its last stamp in the session's range.
+    pub last_ns: i64,
+    /// Which way they are shifted.
+    pub evidence: LabelEvidence,
+}
+
+impl Loaded {
+    /// Makes a session ready from the rows that belong to its range; others are passed over.
+    ///
+    /// # Errors
+    /// A conflict between the pieces of one tape; [`Error::IntervalNotMultiple`] and [`Error::TapeTwice`] where a
+    /// derived interval does not fit.
+    pub fn new(session: Session, tapes: &Tapes, settings: &Settings) -> Result<Self> {
+        let mut ready: Vec<LoadedTape> = Vec::new();
+        let mut dropped = Vec::new();
+        let mut quotes_before = BTreeMap::new();
+        let mut labels = Vec::new();
+        for (key, tape) in tapes.joined(settings.on_bad)? {
+            let tape = tape.within(session.range());
+            if key.kind == Kind::Quote {
+                quotes_before.insert(Arc::clone(&key.symbol), quote_before(&tape.rows, session.open_ns()));
+            }
+            labels.extend(label_seen(&session, &key, &tape.rows));
+            ready.push(within_hours(&session, key.clone(), &tape, settings.hours));
+            if !tape.dropped.is_empty() {
+                dropped.push((key, tape.dropped));
+            }
+        }
+        let bases = base_tapes(&ready);
+        let derived = derive_all(&session, &ready, &bases, &settings.derived_ns)?;
+        ready.extend(derived);
+        ready.push(boundary(&session, Kind::SessionOpen, session.open_ns()));
+        ready.push(boundary(&session, Kind::SessionClose, session.closing_ns()));
+        ready.sort_by(|a, b| a.key.cmp(&b.key));
+        let symbols = by_symbol(session.spans(), &ready, &mut quotes_before);
+        let (catch_up_until_ns, until_ns) = (settings.catch_up_until_ns, settings.until_ns);
+        Ok(Self { session, hours: settings.hours, catch_up_until_ns, until_ns, tapes: ready, symbols, dropped, labels })
+    }
+
+    /// All rows of some tapes as one stretch of time without hours and without session open and close.
+    ///
+    /// # Errors
+    /// A conflict between the pieces of one tape.
+    pub fn unbounded(tapes: &Tapes, on_bad: OnBadRows) -> Result<Self> {
+        let always = Span::new(i64::MIN, i64::MAX)?;
+        let session = Session::new("all".into(), vec![always], always, 0, false)?;
+        let mut ready: Vec<LoadedTape> = Vec::new();
+        let mut dropped = Vec::new();
+        for (key, tape) in tapes.joined(on_bad)? {
+            ready.push(within_hours(&session, key.clone(), &tape, Hours::All));
+            dropped.push((key, tape.dropped));
+        }
+        let symbols = by_symbol(&[], &ready, &mut BTreeMap::new());
+        Ok(Self {
+            session,
+            hours: Hours::Regular,
+            catch_up_until_ns: i64::MIN,
+            until_ns: i64::MAX,
+            tapes: ready,
+            symbols,
+            dropped,
+            labels: Vec::new(),
+        })
+    }
+
+    /// The memory of the session's columns.
+    pub fn bytes(&self) -> usize {
+        self.tapes.iter().map(|tape| tape.rows.bytes()).sum()
+    }
+}
+
+fn quote_before(rows: &Rows, open_ns: i64) -> Option<(i64, [f64; 4])> {
+    let row = rows.ts_ns.partition_point(|&ts| ts < open_ns).checked_sub(1)?;
+    Some((rows.ts_ns[row], [0, 1, 2, 3].map(|column| rows.values[column][row])))
+}
+
+fn label_seen(session: &Session, key: &TapeKey, rows: &Rows) -> Option<LabelSeen> {
+    let (&first_ns, &last_ns) = (rows.ts_ns.first()?, rows.ts_ns.last()?);
+    let evidence = |()| label_evidence(&rows.ts_ns, session.range(), session.spans(), key.interval_ns);
+    let evidence = (key.kind == Kind::Bar).then_some(()).map(evidence)?;
+    Some(LabelSeen { tape: key.clone(), first_ns, last_ns, evidence })
+}
+
+fn within_hours(session: &Session, key: TapeKey, tape: &Tape, hours: Hours) -> LoadedTape {
+    let regular = session.regular_rows(&tape.rows.ts_ns, key.interval_ns);
+    let n_regular: usize = regular.iter().map(Range::len).sum();
+    let duplicate = tape.dropped.iter().filter(|row| row.fault.is_none()).count() as u64;
+    let (rows, regular, out_of_hours) = match hours {
+        Hours::All => (tape.rows.clone(), regular, 0),
+        Hours::Regular => (tape.rows.select(&regular), vec![0..n_regular], tape.rows.len() - n_regular),
+    };
+    let tally = Tally {
+        rows_in: tape.rows_in(),
+        out_of_hours: out_of_hours as u64,
+        duplicate,
+        rejected: tape.dropped.len() as u64 - duplicate,
+        filled: rows.filled.as_ref().map_or(0, |filled| filled.iter().map(|&one| u64::from(one)).sum()),
+        negative_prices: negative_prices(&rows),
+        ..Tally::default()
+    };
+    let lag_ns = key.interval_ns;
+    LoadedTape::new(key, rows, lag_ns, regular, tally)
+}
+
+fn negative_prices(rows: &Rows) -> u64 {
+    let prices = &rows.values[..rows.kind.prices()];
+    if prices.iter().all(|column| column.iter().fold(true, |ok, &price| ok & (price >= 0.0 || price.is_nan()))) {
+        return 0;
+    }
+    (0..rows.len()).filter(|&row| prices.iter().any(|column| column[row] < 0.0)).count() as u64
+}
+
+fn boundary(session: &Session, kind: Kind, at_ns: i64) -> LoadedTape {
+    let key = TapeKey { kind, interval_ns: 0, symbol: "".into() };
+    let rows = Rows { ts_ns: vec![at_ns].into(), ..Rows::empty(kind) };
+    let mut tape = LoadedTape::new(key, rows, 0, std::iter::once(0..1).collect(), Tally::default());
+    tape.hash ^= bytes_hash(session.label().bytes());
+    tape
+}
+
+/// The finest bar tape of each symbol.
+fn base_tapes(tapes: &[LoadedTape]) -> BTreeMap<Arc<str>, usize> {
+    let mut bases = BTreeMap::new();
+    for (index, tape) in tapes.iter().enumerate().filter(|(_, tape)| tape.key.kind == Kind::Bar) {
+        let finest = bases.entry(Arc::clone(&tape.key.symbol)).or_insert(index);
+        if tape.key.interval_ns < tapes[*finest].key.interval_ns {
+            *finest = index;
+        }
+    }
+    bases
+}
+
+fn derive_all(
+    session: &Session,
+    tapes: &[LoadedTape],
+    bases: &BTreeMap<Arc<str>, usize>,
+    derived_ns: &[i64],
+) -> Result<Vec<LoadedTape>> {
+    let mut derived = Vec::new();
+    for base in bases.values().map(|&index| &tapes[index]) {
+        for &interval_ns in derived_ns {
+            check_interval(interval_ns, base.key.interval_ns)?;
+            let key = TapeKey { interval_ns, ..base.key.clone() };
+            if tapes.iter().any(|tape| tape.key == key) {
+                let (source_first, source_name) = ("the source".into(), "derived".into());
+                return Err(Error::TapeTwice { tape: key, source_first, source_name });
+            }
+            derived.push(derive_one(session, base, key));
+        }
+    }
+    Ok(derived)
+}
+
+fn derive_one(session: &Session, base: &LoadedTape, key: TapeKey) -> LoadedTape {
+    let rows = &base.rows;
+    let bars = derive(bar_slices(rows), rows.filled.as_deref(), session.spans(), base.key.interval_ns, key.interval_ns);
+    let regular = std::iter::once(0..bars.ts_ns.len()).collect();
+    let values = [bars.open, bars.high, bars.low, bars.close, bars.volume];
+    let rows = Rows {
+        kind: Kind::Bar,
+        ts_ns: bars.ts_ns.into(),
+        values: values.into_iter().map(ScalarBuffer::from).collect(),
+        filled: None,
+    };
+    let mut tape = LoadedTape::new(key, rows, 0, regular, Tally::default());
+    tape.available = Some(bars.available_ns.into());
+    tape.counts = Some(Counts {
+        present: bars.n_present.into(),
+        expected: bars.n_expected.into(),
+        filled: bars.n_filled.into(),
+    });
+    tape
+}
+
+fn by_symbol(
+    spans: &[Span],
+    tapes: &[LoadedTape],
+    quotes_before: &mut BTreeMap<Arc<str>, Option<(i64, [f64; 4])>>,
+) -> BTreeMap<Arc<str>, SymbolTapes> {
+    let bases = base_tapes(tapes);
+    let mut symbols: BTreeMap<Arc<str>, SymbolTapes> = BTreeMap::new();
+    for (index, tape) in tapes.iter().enumerate().filter(|(_, tape)| Kind::ROWS.contains(&tape.key.kind)) {
+        let own = symbols.entry(Arc::clone(&tape.key.symbol)).or_default();
+        match tape.key.kind {
+            Kind::Bar => drop(own.bars.insert(tape.key.interval_ns, index)),
+            Kind::Quote => own.quotes = Some(index),
+            Kind::Trade => own.trades = Some(index),
+            Kind::SessionClose | Kind::SessionOpen => {}
+        }
+    }
+    for (symbol, own) in &mut symbols {
+        own.quote_before = quotes_before.remove(symbol).flatten();
+        own.base = bases.get(symbol).copied();
+        if let Some(base) = own.base.map(|index| &tapes[index]) {
+            own.gaps = gaps(&base.rows.ts_ns, spans, base.key.interval_ns);
+        }
+    }
+    symbols
+}

@@ -1,0 +1,138 @@
+//! How far a consumer has come in a session, and what it may see from there (C2, C3).
+
+use crate::gaps::{Gap, gaps_until, quality_percent, slots_expected, slots_present};
+use crate::key::TapeKey;
+use crate::ledger::{Ledger, Tally};
+use crate::loaded::{Loaded, LoadedTape, SymbolTapes};
+use crate::metrics::Metrics;
+use std::sync::Arc;
+
+/// The last committed event of a session. All that is visible follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Backtest time.
+    pub now_ns: i64,
+    /// The tape of the last committed event; 0 before the first.
+    tape: usize,
+    /// How many rows of that tape are committed.
+    rows: usize,
+    /// The time up to which minutes count as due: `now_ns` once all bars of that instant are committed.
+    due_ns: i64,
+}
+
+impl Mark {
+    /// Before the first event of a session.
+    pub const fn start(now_ns: i64) -> Self {
+        Self { now_ns, tape: 0, rows: 0, due_ns: i64::MIN }
+    }
+
+    /// After an event.
+    pub const fn after(now_ns: i64, tape: usize, row: usize, bars_done: bool) -> Self {
+        let due_ns = if bars_done { now_ns } else { now_ns - 1 };
+        Self { now_ns, tape, rows: row + 1, due_ns }
+    }
+
+    /// Whether any event of the session is committed.
+    pub const fn has_begun(&self) -> bool {
+        self.due_ns != i64::MIN
+    }
+
+    /// How many rows of a tape are visible.
+    pub fn visible(&self, loaded: &Loaded, tape: usize) -> usize {
+        if !self.has_begun() {
+            return 0;
+        }
+        match tape.cmp(&self.tape) {
+            std::cmp::Ordering::Less => loaded.tapes[tape].known_at(self.now_ns),
+            std::cmp::Ordering::Equal => self.rows,
+            std::cmp::Ordering::Greater => loaded.tapes[tape].known_before(self.now_ns),
+        }
+    }
+
+    /// Volume, high and low of a symbol so far: from its base bars, or from its trades where it has no bars.
+    pub fn metrics(&self, loaded: &Loaded, symbol: &SymbolTapes) -> Option<Metrics> {
+        let index = symbol.base.or(symbol.trades)?;
+        let tape = &loaded.tapes[index];
+        let [high, low, volume] = tape.metric_columns();
+        tape.running().at(high, low, volume, self.visible(loaded, index))
+    }
+
+    /// Slots of the base interval that are due, and how many of them hold a bar: fed, and fed or filled.
+    pub fn slots(&self, loaded: &Loaded, symbol: &SymbolTapes) -> Slots {
+        let Some(base) = symbol.base.map(|index| &loaded.tapes[index]) else { return Slots::default() };
+        let (spans, interval_ns) = (loaded.session.spans(), base.key.interval_ns);
+        let present = slots_present(&base.rows.ts_ns, spans, interval_ns, self.due_ns);
+        Slots {
+            expected: slots_expected(spans, interval_ns, self.due_ns),
+            present: present - filled_slots(base, loaded, self.due_ns),
+            present_or_filled: present,
+        }
+    }
+
+    /// The gaps of a symbol's base bars, up to the last slot that is due.
+    pub fn gaps(&self, loaded: &Loaded, symbol: &SymbolTapes) -> Vec<Gap> {
+        let base = symbol.base.map(|index| &loaded.tapes[index]);
+        base.map_or_else(Vec::new, |base| gaps_until(&symbol.gaps, base.key.interval_ns, self.due_ns))
+    }
+
+    /// What became of every row of the session, if the replay ended here.
+    pub fn ledger(&self, loaded: &Loaded) -> Ledger {
+        let mut ledger = Ledger::default();
+        for (index, tape) in loaded.tapes.iter().enumerate() {
+            let delivered = self.visible(loaded, index) as u64;
+            if tape.counts.is_some() {
+                ledger.derived.insert(tape.key.clone(), delivered);
+            } else if crate::key::Kind::ROWS.contains(&tape.key.kind) {
+                let unread = tape.rows.len() as u64 - delivered;
+                ledger.tapes.insert(tape.key.clone(), Tally { delivered, unread, ..tape.tally });
+            }
+        }
+        ledger
+    }
+
+    /// Quality of every symbol that has base bars.
+    pub fn quality(&self, loaded: &Loaded) -> Vec<(Arc<str>, TapeKey, Slots)> {
+        let with_base = loaded.symbols.iter().filter_map(|(symbol, own)| own.base.map(|base| (symbol, own, base)));
+        let slots = with_base.map(|(symbol, own, base)| {
+            (Arc::clone(symbol), loaded.tapes[base].key.clone(), self.slots(loaded, own))
+        });
+        slots.collect()
+    }
+}
+
+fn filled_slots(base: &LoadedTape, loaded: &Loaded, until_ns: i64) -> u64 {
+    let Some(filled) = &base.rows.filled else { return 0 };
+    let interval_ns = base.key.interval_ns;
+    let within = loaded.session.spans().iter().flat_map(|&span| crate::span::rows_within(&base.rows.ts_ns, span));
+    within.filter(|&row| filled[row] != 0 && base.rows.ts_ns[row] + interval_ns <= until_ns).count() as u64
+}
+
+/// Slots of a base interval: how many are due, and how many of these hold a bar (C6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slots {
+    /// Slots that are due.
+    pub expected: u64,
+    /// Slots with a bar that was fed.
+    pub present: u64,
+    /// Slots with a bar that was fed or filled.
+    pub present_or_filled: u64,
+}
+
+impl Slots {
+    /// Adds the slots of another stretch of time.
+    pub const fn add(&mut self, other: &Self) {
+        self.expected += other.expected;
+        self.present += other.present;
+        self.present_or_filled += other.present_or_filled;
+    }
+
+    /// Fed bars as a percentage of those due; 100 before the first is due.
+    pub fn quality(&self) -> f64 {
+        quality_percent(self.present, self.expected)
+    }
+
+    /// Fed or filled bars as a percentage of those due; 100 before the first is due.
+    pub fn quality_filled(&self) -> f64 {
+        quality_percent(self.present_or_filled, self.expected)
+    }
+}

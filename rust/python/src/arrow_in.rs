@@ -1,0 +1,143 @@
+//! Arrow to rows by symbol, without a copy where each symbol's rows stand together.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, TimestampNanosecondType, UInt32Type};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_cast::cast;
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_select::concat::concat_batches;
+use arrow_select::take::take;
+use backtape_core::check::{RawRows, RowNumbers};
+use backtape_core::key::Kind;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What can be wrong with a stream before its rows are looked at.
+pub(crate) enum Unreadable {
+    /// The stream itself failed.
+    Arrow(ArrowError),
+    /// A column is not there, or of another type.
+    Column { name: String, expected: &'static str, found: String },
+}
+
+impl From<ArrowError> for Unreadable {
+    fn from(error: ArrowError) -> Self {
+        Self::Arrow(error)
+    }
+}
+
+/// All of a stream as one batch.
+pub(crate) fn read_all(reader: Box<dyn RecordBatchReader + Send>) -> Result<RecordBatch, Unreadable> {
+    let schema: SchemaRef = reader.schema();
+    let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
+    match batches.as_slice() {
+        [one] => Ok(one.clone()),
+        many => Ok(concat_batches(&schema, many)?),
+    }
+}
+
+/// The rows of a batch by symbol. `symbol` names the one symbol of a batch without a symbol column.
+pub(crate) fn by_symbol(
+    batch: &RecordBatch,
+    kind: Kind,
+    symbol: Option<&str>,
+) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
+    let columns = Columns::of(batch, kind)?;
+    if let Some(symbol) = symbol {
+        return Ok(vec![(symbol.into(), columns.rows(RowNumbers::From(0)))]);
+    }
+    let (ids, names) = symbol_ids(column(batch, "symbol", "string")?)?;
+    let runs: Vec<&[u32]> = ids.chunk_by(|a, b| a == b).collect();
+    let mut seen = BTreeMap::new();
+    runs.iter().for_each(|run| *seen.entry(run[0]).or_insert(0) += 1);
+    if seen.values().all(|&runs| runs == 1) {
+        let mut from = 0;
+        let slices = runs.iter().map(|run| {
+            let slice = columns.slice(from, run.len()).rows(RowNumbers::From(from as u64));
+            from += run.len();
+            (Arc::clone(&names[run[0] as usize]), slice)
+        });
+        return Ok(slices.collect());
+    }
+    let mut rows: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    ids.iter().enumerate().for_each(|(row, &id)| rows.entry(id).or_default().push(row as u32));
+    rows.into_iter().map(|(id, rows)| Ok((Arc::clone(&names[id as usize]), columns.taken(rows)?))).collect()
+}
+
+struct Columns {
+    ts: ArrayRef,
+    values: Vec<ArrayRef>,
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str, expected: &'static str) -> Result<&'a ArrayRef, Unreadable> {
+    let fields = batch.schema();
+    batch.column_by_name(name).ok_or_else(|| Unreadable::Column {
+        name: name.to_owned(),
+        expected,
+        found: format!("columns {}", fields.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")),
+    })
+}
+
+impl Columns {
+    fn of(batch: &RecordBatch, kind: Kind) -> Result<Self, Unreadable> {
+        let typed = |name: &str, data_type: DataType, expected: &'static str| {
+            let found = column(batch, name, expected)?;
+            let fits = match (&data_type, found.data_type()) {
+                (DataType::Timestamp(unit, _), DataType::Timestamp(other, zone)) => unit == other && zone.is_some(),
+                (data_type, other) => *data_type == *other,
+            };
+            if fits {
+                return Ok(Arc::clone(found));
+            }
+            Err(Unreadable::Column { name: name.to_owned(), expected, found: found.data_type().to_string() })
+        };
+        let ts = typed("ts", crate::arrow_out::stamp_type(), "timestamp[ns, UTC]")?;
+        let values = kind.columns().iter().map(|name| typed(name, DataType::Float64, "float64"));
+        Ok(Self { ts, values: values.collect::<Result<_, _>>()? })
+    }
+
+    fn slice(&self, from: usize, len: usize) -> Self {
+        Self { ts: self.ts.slice(from, len), values: self.values.iter().map(|column| column.slice(from, len)).collect() }
+    }
+
+    fn taken(&self, rows: Vec<u32>) -> Result<RawRows, Unreadable> {
+        let indices = UInt32Array::from(rows);
+        let taken = Self {
+            ts: take(&self.ts, &indices, None)?,
+            values: self.values.iter().map(|column| take(column, &indices, None)).collect::<Result<_, _>>()?,
+        };
+        Ok(taken.rows(RowNumbers::Each(indices.values().iter().map(|&row| u64::from(row)).collect())))
+    }
+
+    fn rows(&self, numbers: RowNumbers) -> RawRows {
+        let ts = self.ts.as_primitive::<TimestampNanosecondType>();
+        let number = |column: &ArrayRef| -> (ScalarBuffer<f64>, Option<NullBuffer>) {
+            let column = column.as_primitive::<Float64Type>();
+            (column.values().clone(), column.nulls().cloned())
+        };
+        RawRows {
+            numbers,
+            ts_ns: (ts.values().clone(), ts.nulls().cloned()),
+            values: self.values.iter().map(number).collect(),
+        }
+    }
+}
+
+/// A symbol column as numbers and names. Names are in order of first use; a null symbol is refused.
+fn symbol_ids(column: &ArrayRef) -> Result<(Vec<u32>, Vec<Arc<str>>), Unreadable> {
+    let refuse = |found: String| Unreadable::Column { name: "symbol".to_owned(), expected: "string without nulls", found };
+    if column.null_count() > 0 {
+        return Err(refuse(format!("{} nulls", column.null_count())));
+    }
+    let keyed = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+    let dictionary = cast(column, &keyed).map_err(|_| refuse(column.data_type().to_string()))?;
+    let dictionary = dictionary.as_dictionary::<UInt32Type>();
+    let names = dictionary.values().as_string::<i32>();
+    let names: Vec<Arc<str>> = (0..names.len()).map(|place| Arc::from(names.value(place))).collect();
+    let mut first: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
+    let canonical: Vec<u32> =
+        names.iter().enumerate().map(|(place, name)| *first.entry(name).or_insert(place as u32)).collect();
+    let ids = dictionary.keys().values().iter().map(|&id| canonical[id as usize]).collect();
+    Ok((ids, names))
+}

@@ -1,0 +1,60 @@
+//! Rows to Arrow, without a copy of the numbers.
+
+use crate::columns::{Columns, Symbols};
+use arrow_array::types::UInt32Type;
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt32Array,
+};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
+use std::sync::Arc;
+
+/// The Arrow type of every stamp: ns UTC.
+pub(crate) fn stamp_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
+}
+
+/// A column of stamps.
+pub(crate) fn stamps(ts_ns: ScalarBuffer<i64>) -> ArrayRef {
+    Arc::new(TimestampNanosecondArray::new(ts_ns, None).with_timezone("UTC"))
+}
+
+/// A column of symbols as a dictionary.
+pub(crate) fn symbols(
+    ids: ScalarBuffer<u32>,
+    nulls: Option<NullBuffer>,
+    names: &[Arc<str>],
+) -> Result<ArrayRef, ArrowError> {
+    let names = StringArray::from_iter_values(names.iter().map(|name| &**name));
+    let column = DictionaryArray::<UInt32Type>::try_new(UInt32Array::new(ids, nulls), Arc::new(names))?;
+    Ok(Arc::new(column))
+}
+
+/// A record batch of named columns; those of `nullable` may hold nulls.
+pub(crate) fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, ArrowError> {
+    let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), column.is_nullable());
+    let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
+    let arrays = columns.into_iter().map(|(_, column)| column).collect();
+    RecordBatch::try_new(Arc::new(schema), arrays)
+}
+
+/// Columns as one record batch: ts, available_at, symbol, the kind's numbers, and for derived bars their counts.
+pub(crate) fn to_batch(columns: &Columns) -> Result<RecordBatch, ArrowError> {
+    let rows = &columns.rows;
+    let symbol = match &columns.symbols {
+        Symbols::One(symbol) => symbols(vec![0_u32; rows.len()].into(), None, std::slice::from_ref(symbol))?,
+        Symbols::Each(ids, names) => symbols(ids.clone(), None, names)?,
+    };
+    let mut named: Vec<(&str, ArrayRef)> =
+        vec![("ts", stamps(rows.ts_ns.clone())), ("available_at", stamps(columns.available_ns())), ("symbol", symbol)];
+    for (name, values) in rows.kind.columns().iter().zip(&rows.values) {
+        named.push((name, Arc::new(Float64Array::new(values.clone(), None))));
+    }
+    if let Some(counts) = &columns.counts {
+        let counted = [("n_present", &counts.present), ("n_expected", &counts.expected), ("n_filled", &counts.filled)];
+        for (name, count) in counted {
+            named.push((name, Arc::new(UInt32Array::new(count.clone(), None))));
+        }
+    }
+    batch(named)
+}

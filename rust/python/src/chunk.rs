@@ -1,0 +1,112 @@
+//! `Chunk`: a stretch of planned events, taken one by one, instant by instant, or whole.
+
+use crate::bar::Bar;
+use crate::boundary::{SessionClose, SessionOpen};
+use crate::flags::Flags;
+use crate::ledger::Ledger;
+use crate::moment::Moments;
+use crate::progress::Progress;
+use crate::quote::Quote;
+use crate::trade::Trade;
+use backtape_core::key::Kind;
+use pyo3::exceptions::PyStopIteration;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3_arrow::PyRecordBatch;
+use std::sync::Arc;
+
+/// A stretch of planned events. It ends where its events do, or where the replay must ask again: for what is due, and
+/// after a command.
+#[pyclass(frozen, module = "backtape._core")]
+pub(crate) struct Chunk {
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) kinds: Arc<[Kind]>,
+}
+
+#[pymethods]
+impl Chunk {
+    const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    /// Takes the next event: what was planned becomes visible with it.
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let progress = &*self.progress;
+        let place = progress.taken();
+        if place >= progress.allowed() {
+            return Err(PyStopIteration::new_err(()));
+        }
+        let event = event(py, progress, place)?;
+        progress.commit(place + 1);
+        Ok(event)
+    }
+
+    /// The chunk's instants, each taken as a whole.
+    fn moments(&self, py: Python<'_>) -> Moments {
+        Moments::new(py, Arc::clone(&self.progress))
+    }
+
+    /// All allowed events as one record batch, taken as a whole.
+    fn batch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (progress, kinds) = (&self.progress, &self.kinds);
+        let events = progress.taken()..progress.allowed();
+        let end = events.end;
+        let batch = py.detach(|| crate::batch::to_batch(&progress.window, events, kinds));
+        progress.commit(end);
+        PyRecordBatch::new(batch).into_pyarrow(py)
+    }
+
+    /// How many events may be taken now.
+    fn __len__(&self) -> usize {
+        self.progress.allowed().saturating_sub(self.progress.taken())
+    }
+}
+
+/// The event of a place as a Python object.
+pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResult<Py<PyAny>> {
+    let (window, order) = (&progress.window, &progress.window.order);
+    let (number, row, available_at) = (order.lanes[place] as usize, order.rows[place] as usize, order.at_ns[place]);
+    let tape = &window.loaded.tapes[number];
+    let ts = tape.rows.ts_ns[row];
+    let names = progress.facts.names[number].clone_ref(py);
+    let flags = Flags::of(&window.loaded, number, row, available_at);
+    let values = &tape.rows.values;
+    match tape.key.kind {
+        Kind::Bar => {
+            let (n_present, n_expected, n_filled) = match &tape.counts {
+                Some(counts) => (counts.present[row], counts.expected[row], counts.filled[row]),
+                None => (u32::from(!flags.has(Flags::FILLED)), 1, u32::from(flags.has(Flags::FILLED))),
+            };
+            let (open, high, low) = (values[0][row], values[1][row], values[2][row]);
+            let (close, volume, revision) = (values[3][row], values[4][row], 0);
+            let bar = Bar {
+                names, ts, available_at, open, high, low, close, volume, n_present, n_expected, n_filled, revision, flags,
+            };
+            Ok(Py::new(py, bar)?.into_any())
+        }
+        Kind::Quote => {
+            let (bid, ask, bid_size, ask_size) = (values[0][row], values[1][row], values[2][row], values[3][row]);
+            Ok(Py::new(py, Quote { names, ts, available_at, bid, ask, bid_size, ask_size, flags })?.into_any())
+        }
+        Kind::Trade => {
+            let (price, size) = (values[0][row], values[1][row]);
+            Ok(Py::new(py, Trade { names, ts, available_at, price, size, flags })?.into_any())
+        }
+        Kind::SessionOpen => {
+            let session = progress.facts.session.clone_ref(py);
+            Ok(Py::new(py, SessionOpen { session, ts, available_at })?.into_any())
+        }
+        Kind::SessionClose => Ok(Py::new(py, close_event(py, progress, place, ts)?)?.into_any()),
+    }
+}
+
+fn close_event(py: Python<'_>, progress: &Progress, place: usize, ts: i64) -> PyResult<SessionClose> {
+    let (window, session) = (&progress.window, progress.facts.session.clone_ref(py));
+    let mark = window.mark(place + 1);
+    let ledger = Py::new(py, Ledger(mark.ledger(&window.loaded)))?;
+    let quality = PyDict::new(py);
+    for (symbol, _, slots) in mark.quality(&window.loaded) {
+        quality.set_item(&*symbol, slots.quality())?;
+    }
+    Ok(SessionClose { session, ts, available_at: ts, ledger, quality: quality.unbind() })
+}

@@ -1,0 +1,56 @@
+//! Marks of an event that are no part of its payload.
+
+use backtape_core::key::Kind;
+use backtape_core::loaded::{Hours, Loaded};
+
+/// Marks as bits, the same as in the `flags` column of batches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    pub(crate) const DERIVED: u8 = 1;
+    pub(crate) const FILLED: u8 = 2;
+    pub(crate) const CATCH_UP: u8 = 4;
+    pub(crate) const IRREGULAR: u8 = 8;
+
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    pub(crate) const fn origin(self) -> &'static str {
+        if self.has(Self::DERIVED) {
+            "derived"
+        } else if self.has(Self::FILLED) {
+            "fill"
+        } else {
+            "primary"
+        }
+    }
+
+    /// The marks of an event of a session.
+    pub(crate) fn of(loaded: &Loaded, tape: usize, row: usize, at_ns: i64) -> Self {
+        let own = &loaded.tapes[tape];
+        let mut bits = 0;
+        if own.counts.is_some() {
+            bits |= Self::DERIVED;
+        }
+        if own.rows.is_filled(row) {
+            bits |= Self::FILLED;
+        }
+        if at_ns < loaded.catch_up_until_ns {
+            bits |= Self::CATCH_UP;
+        }
+        if loaded.hours == Hours::All && Kind::ROWS.contains(&own.key.kind) && !own.is_regular(row) {
+            bits |= Self::IRREGULAR;
+        }
+        Self(bits)
+    }
+}

@@ -1,0 +1,180 @@
+//! Kernels on their own: merge, aggregate, find gaps.
+
+use crate::arrow_out::{batch as named_batch, stamps, symbols};
+use crate::enter::Enter;
+use crate::session::spans_of;
+use crate::tapes::{Tapes, kind_of};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow_schema::ArrowError;
+use backtape_core::batch_kernels::{SymbolGaps, aggregate as aggregate_all, find_gaps as find_all};
+use backtape_core::check::OnBadRows;
+use backtape_core::derive::DerivedBars;
+use backtape_core::key::Kind;
+use backtape_core::loaded::Loaded;
+use backtape_core::replay::Replay;
+use pyo3::exceptions::{PyStopIteration, PyValueError};
+use pyo3::prelude::*;
+use pyo3_arrow::{PyRecordBatch, PySchema};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// All rows of some tapes in the order of C1, batch by batch.
+#[pyclass(frozen, module = "backtape._core")]
+pub(crate) struct Merge {
+    replay: Mutex<Replay>,
+    kinds: Vec<Kind>,
+    rows: usize,
+}
+
+#[pymethods]
+impl Merge {
+    /// `rows`: about how many rows a batch has; instants are not split.
+    #[new]
+    fn new(py: Python<'_>, tapes: &Bound<'_, Tapes>, kinds: Vec<String>, rows: usize) -> PyResult<Self> {
+        let kinds = kinds.iter().map(|kind| kind_of(py, kind)).collect::<PyResult<_>>()?;
+        let tapes = tapes.get();
+        let replay = py.enter(|| {
+            let mut replay = Replay::default();
+            let tapes = tapes.lock().clone();
+            replay.begin(Arc::new(Loaded::unbounded(&tapes, OnBadRows::Raise)?), i64::MIN)?;
+            Ok(replay)
+        })?;
+        Ok(Self { replay: Mutex::new(replay), kinds, rows })
+    }
+
+    const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let batch = py.enter(|| {
+            let window = self.replay.lock().unwrap_or_else(PoisonError::into_inner).window(self.rows);
+            Ok(window.map(|window| crate::batch::to_batch(&window, 0..window.order.len(), &self.kinds)))
+        })?;
+        match batch {
+            Some(batch) => PyRecordBatch::new(batch).into_pyarrow(py),
+            None => Err(PyStopIteration::new_err(())),
+        }
+    }
+
+    /// The schema of the batches.
+    fn schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        PySchema::new(Arc::new(crate::batch::schema(&self.kinds))).into_pyarrow(py)
+    }
+}
+
+fn arrow(error: ArrowError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+/// Bars of a longer interval as one record batch, symbol by symbol.
+///
+/// `spans`: (open, close) pairs, ns UTC, ascending. Raises `IntervalError` for an interval that does not fit.
+#[pyfunction]
+pub(crate) fn aggregate<'py>(
+    py: Python<'py>,
+    tapes: &Bound<'py, Tapes>,
+    spans: Vec<(i64, i64)>,
+    interval_ns: i64,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (tapes, spans) = (tapes.get(), spans_of(py, &spans)?);
+    let bars = py.enter(|| {
+        let joined = tapes.lock().joined(OnBadRows::Raise)?;
+        aggregate_all(&joined, &spans, interval_ns)
+    })?;
+    let batch = py.detach(|| bars_batch(&bars, interval_ns)).map_err(arrow)?;
+    PyRecordBatch::new(batch).into_pyarrow(py)
+}
+
+fn bars_batch(bars: &[(Arc<str>, DerivedBars)], interval_ns: i64) -> Result<RecordBatch, ArrowError> {
+    fn joined<T: Copy>(bars: &[(Arc<str>, DerivedBars)], pick: fn(&DerivedBars) -> &Vec<T>) -> Vec<T> {
+        let mut all = Vec::with_capacity(bars.iter().map(|(_, own)| own.len()).sum());
+        bars.iter().for_each(|(_, own)| all.extend_from_slice(pick(own)));
+        all
+    }
+    let names: Vec<Arc<str>> = bars.iter().map(|(symbol, _)| Arc::clone(symbol)).collect();
+    let ids: Vec<u32> =
+        bars.iter().enumerate().flat_map(|(id, (_, own))| std::iter::repeat_n(id as u32, own.len())).collect();
+    let intervals = Int64Array::from_value(interval_ns, ids.len());
+    let number = |pick| -> ArrayRef { Arc::new(Float64Array::from(joined(bars, pick))) };
+    let count = |pick| -> ArrayRef { Arc::new(UInt32Array::from(joined(bars, pick))) };
+    named_batch(vec![
+        ("ts", stamps(joined(bars, |own| &own.ts_ns).into())),
+        ("available_at", stamps(joined(bars, |own| &own.available_ns).into())),
+        ("symbol", symbols(ids.into(), None, &names)?),
+        ("interval_ns", Arc::new(intervals)),
+        ("open", number(|own| &own.open)),
+        ("high", number(|own| &own.high)),
+        ("low", number(|own| &own.low)),
+        ("close", number(|own| &own.close)),
+        ("volume", number(|own| &own.volume)),
+        ("n_present", count(|own| &own.n_present)),
+        ("n_expected", count(|own| &own.n_expected)),
+        ("n_filled", count(|own| &own.n_filled)),
+    ])
+}
+
+/// Gaps of all symbols' base bars as one record batch: symbol, start, end, n_missing; and by symbol the bars expected
+/// and present: (symbol, interval_ns, expected, present).
+///
+/// `spans`: (open, close) pairs, ns UTC, ascending.
+#[pyfunction]
+pub(crate) fn find_gaps<'py>(
+    py: Python<'py>,
+    tapes: &Bound<'py, Tapes>,
+    spans: Vec<(i64, i64)>,
+) -> PyResult<(Bound<'py, PyAny>, Vec<(String, i64, u64, u64)>)> {
+    let (tapes, spans) = (tapes.get(), spans_of(py, &spans)?);
+    let found = py.enter(|| {
+        let joined = tapes.lock().joined(OnBadRows::Raise)?;
+        Ok(find_all(&joined, &spans))
+    })?;
+    let batch = py.detach(|| gaps_batch(&found)).map_err(arrow)?;
+    let counts = found.iter().map(|own| (own.symbol.to_string(), own.interval_ns, own.expected, own.present));
+    Ok((PyRecordBatch::new(batch).into_pyarrow(py)?, counts.collect()))
+}
+
+fn gaps_batch(found: &[SymbolGaps]) -> Result<RecordBatch, ArrowError> {
+    let names: Vec<Arc<str>> = found.iter().map(|own| Arc::clone(&own.symbol)).collect();
+    let ids = found.iter().enumerate().flat_map(|(id, own)| std::iter::repeat_n(id as u32, own.gaps.len()));
+    let gaps = || found.iter().flat_map(|own| &own.gaps);
+    let missing: ArrayRef = Arc::new(gaps().map(|gap| gap.slots).collect::<UInt64Array>());
+    named_batch(vec![
+        ("symbol", symbols(ids.collect(), None, &names)?),
+        ("start", stamps(gaps().map(|gap| gap.span.start_ns()).collect())),
+        ("end", stamps(gaps().map(|gap| gap.span.end_ns()).collect())),
+        ("n_missing", missing),
+    ])
+}
+
+/// The quality of a loaded session as rows, one a symbol that has bars: (symbol, interval_ns, expected, present,
+/// filled, rows_in, out_of_hours, duplicate, rejected, first stamp, last stamp).
+pub(crate) type QualityRow = (String, i64, u64, u64, u64, u64, u64, u64, u64, Option<i64>, Option<i64>);
+
+/// See [`QualityRow`].
+pub(crate) fn quality_rows(loaded: &Loaded) -> Vec<QualityRow> {
+    let mark = backtape_core::mark::Mark::after(i64::MAX, loaded.tapes.len(), 0, true);
+    let row = |(symbol, key, slots): (Arc<str>, backtape_core::key::TapeKey, backtape_core::mark::Slots)| {
+        let tape = loaded.tapes.iter().find(|tape| tape.key == key)?;
+        let (tally, ts) = (&tape.tally, &tape.rows.ts_ns);
+        Some((
+            symbol.to_string(),
+            key.interval_ns,
+            slots.expected,
+            slots.present,
+            slots.present_or_filled - slots.present,
+            tally.rows_in,
+            tally.out_of_hours,
+            tally.duplicate,
+            tally.rejected,
+            ts.first().copied(),
+            ts.last().copied(),
+        ))
+    };
+    mark.quality(loaded).into_iter().filter_map(row).collect()
+}
+
+/// Gaps of a loaded session: (symbol, start, end, n_missing).
+pub(crate) fn gap_rows(loaded: &Loaded) -> Vec<(String, i64, i64, u64)> {
+    let own = loaded.symbols.iter().flat_map(|(symbol, own)| own.gaps.iter().map(move |gap| (symbol, gap)));
+    own.map(|(symbol, gap)| (symbol.to_string(), gap.span.start_ns(), gap.span.end_ns(), gap.slots)).collect()
+}

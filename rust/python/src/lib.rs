@@ -1,0 +1,61 @@
+//! The extension module `backtape._core`: converts in, enters the core with the interpreter released, converts out.
+
+mod arrow_in;
+mod arrow_out;
+mod bar;
+mod batch;
+mod boundary;
+mod chunk;
+mod columns;
+mod enter;
+mod errors;
+mod flags;
+mod interval;
+mod kernels;
+mod ledger;
+mod moment;
+mod numpy_view;
+mod player;
+mod progress;
+mod quote;
+mod session;
+mod symbol_data;
+mod tape_names;
+mod tapes;
+mod trade;
+mod zone;
+
+use pyo3::prelude::*;
+
+/// The core of backtape.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::bar::Bar;
+    #[pymodule_export]
+    use crate::boundary::{SessionClose, SessionOpen};
+    #[pymodule_export]
+    use crate::chunk::Chunk;
+    #[pymodule_export]
+    use crate::columns::Columns;
+    #[pymodule_export]
+    use crate::interval::{interval_name, parse};
+    #[pymodule_export]
+    use crate::kernels::{Merge, aggregate, find_gaps};
+    #[pymodule_export]
+    use crate::ledger::{Ledger, LedgerRow};
+    #[pymodule_export]
+    use crate::moment::{Moment, MomentBars, Moments};
+    #[pymodule_export]
+    use crate::player::Player;
+    #[pymodule_export]
+    use crate::quote::Quote;
+    #[pymodule_export]
+    use crate::session::{LoadedSession, load_session};
+    #[pymodule_export]
+    use crate::symbol_data::{Changes, Gap, SymbolData};
+    #[pymodule_export]
+    use crate::tapes::Tapes;
+    #[pymodule_export]
+    use crate::trade::Trade;
+}

@@ -1,0 +1,245 @@
+//! `Player`: plays loaded sessions one after the other, at its pace.
+
+use crate::chunk::Chunk;
+use crate::enter::Enter;
+use crate::errors::plain;
+use crate::ledger::Ledger;
+use crate::progress::{Progress, SessionFacts, Shared};
+use crate::session::LoadedSession;
+use crate::symbol_data::SymbolData;
+use crate::tape_names::TapeNames;
+use backtape_core::account::Quality;
+use backtape_core::key::Kind;
+use backtape_core::replay::Replay;
+use backtape_engine::pace::{Run, Waited};
+use pyo3::prelude::*;
+use pyo3_arrow::PySchema;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often a wait looks up to hear Ctrl-C. Progress never needs it.
+const LISTEN: Duration = Duration::from_millis(50);
+
+/// Plays loaded sessions one after the other, at its pace. One consumer takes events; any thread may read and command.
+#[pyclass(frozen, module = "backtape._core")]
+pub(crate) struct Player {
+    shared: Arc<Shared>,
+    plan: Mutex<Plan>,
+    kinds: Arc<[Kind]>,
+    zone: Py<PyAny>,
+}
+
+#[derive(Default)]
+struct Plan {
+    replay: Replay,
+    facts: Option<Arc<SessionFacts>>,
+    /// Counts from here on at the next wait.
+    start_ns: Option<i64>,
+}
+
+impl Player {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The window that still has events, or the next one; `None` at the end of the session.
+    fn next_progress(&self, rows: usize) -> Option<Arc<Progress>> {
+        let mut plan = self.plan();
+        let facts = plan.facts.clone()?;
+        let current = self.shared.progress().filter(|progress| Arc::ptr_eq(&progress.facts, &facts));
+        if let Some(unfinished) = current.filter(|progress| progress.taken() < progress.len()) {
+            return Some(unfinished);
+        }
+        let window = plan.replay.window(rows)?;
+        if let Some(start_ns) = plan.start_ns.take() {
+            self.shared.pace.start_at(window.order.at_ns[0].max(start_ns));
+        }
+        let progress = Arc::new(Progress::new(window, facts));
+        self.shared.install(Arc::clone(&progress));
+        Some(progress)
+    }
+
+    /// Catch-up is due at once, and a window that is taken whole when its last event is.
+    fn due_at(progress: &Progress, whole: bool) -> i64 {
+        let place = if whole { progress.len() - 1 } else { progress.taken() };
+        let at_ns = progress.window.order.at_ns[place];
+        if at_ns < progress.window.loaded.catch_up_until_ns { i64::MIN } else { at_ns }
+    }
+
+    /// Ends the session at the consumer's mark, if one was begun.
+    fn settle(&self) -> backtape_core::error::Result<()> {
+        let mut plan = self.plan();
+        let Some(facts) = plan.facts.take() else { return Ok(()) };
+        let Some(progress) = self.shared.progress().filter(|progress| Arc::ptr_eq(&progress.facts, &facts)) else {
+            return Ok(());
+        };
+        plan.replay.settle(&progress.mark())?;
+        self.shared.settle(plan.replay.settled().clone());
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Player {
+    /// `kinds`: the kinds that batches have columns for. `zone`: the exchange's time zone. `speed`: times real time, 0
+    /// for as fast as events are taken.
+    #[new]
+    fn new(py: Python<'_>, kinds: Vec<String>, zone: Py<PyAny>, speed: f64) -> PyResult<Self> {
+        let kinds = kinds.iter().map(|kind| crate::tapes::kind_of(py, kind)).collect::<PyResult<_>>()?;
+        Ok(Self { shared: Arc::new(Shared::new(speed)), plan: Mutex::default(), kinds, zone })
+    }
+
+    /// Takes up a session; the one before is settled. `history`: sessions before it, oldest first.
+    fn begin(&self, py: Python<'_>, loaded: &LoadedSession, history: Vec<Bound<'_, LoadedSession>>) -> PyResult<()> {
+        py.enter(|| self.settle())?;
+        let names = TapeNames::of_session(py, &loaded.loaded, self.zone.bind(py))?;
+        let history = history.iter().map(|session| Arc::clone(&session.get().loaded)).collect();
+        let facts = Arc::new(SessionFacts { session: loaded.session.clone_ref(py), names, history });
+        let day = &loaded.loaded;
+        py.enter(|| {
+            let now_ns = self.shared.progress().map_or(day.session.open_ns(), |progress| progress.mark().now_ns);
+            let mut plan = self.plan();
+            plan.replay.begin(Arc::clone(day), now_ns)?;
+            plan.facts = Some(facts);
+            plan.start_ns = Some(day.catch_up_until_ns);
+            Ok(())
+        })
+    }
+
+    /// The next events that are due, about `rows` of them, once they are; `None` at the end of the session, and when
+    /// stopped. `whole`: wait until all of the chunk is due.
+    fn next_chunk(&self, py: Python<'_>, rows: usize, whole: bool) -> PyResult<Option<Chunk>> {
+        let Some(progress) = py.enter(|| Ok(self.next_progress(rows)))? else { return Ok(None) };
+        loop {
+            let at_ns = Self::due_at(&progress, whole);
+            match py.detach(|| self.shared.pace.wait(at_ns, LISTEN)) {
+                Waited::Due(due_ns) => {
+                    let due_ns = due_ns.max(progress.window.loaded.catch_up_until_ns.saturating_sub(1));
+                    if py.detach(|| self.shared.allow(&progress, due_ns)) {
+                        return Ok(Some(Chunk { progress, kinds: Arc::clone(&self.kinds) }));
+                    }
+                }
+                Waited::NotYet => py.check_signals()?,
+                Waited::Stopped => return Ok(None),
+            }
+        }
+    }
+
+    /// Settles the last session where the consumer stands.
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        py.enter(|| self.settle())
+    }
+
+    /// What is known of a symbol in the current session.
+    fn data(&self, symbol: &str) -> SymbolData {
+        SymbolData { shared: Arc::clone(&self.shared), symbol: symbol.into() }
+    }
+
+    /// Symbols of the current session, in order.
+    fn symbols(&self) -> Vec<String> {
+        let progress = self.shared.progress();
+        progress.map_or_else(Vec::new, |progress| progress.window.loaded.symbols.keys().map(ToString::to_string).collect())
+    }
+
+    /// Backtest time, ns UTC; `None` before the first session was taken up.
+    #[getter]
+    fn now_ns(&self) -> Option<i64> {
+        self.shared.progress().map(|progress| progress.mark().now_ns)
+    }
+
+    /// Backtest time that flows with the wall, never past the next event; for display. At speed 0 the same as `now_ns`.
+    #[getter]
+    fn clock_ns(&self) -> Option<i64> {
+        let progress = self.shared.progress()?;
+        let now_ns = progress.mark().now_ns;
+        if self.shared.pace.speed() == 0.0 {
+            return Some(now_ns);
+        }
+        let next_ns = progress.window.order.at_ns.get(progress.taken()).copied().unwrap_or(now_ns);
+        Some(self.shared.pace.due_ns().min(next_ns).max(now_ns))
+    }
+
+    /// The session of the last window, as it was given.
+    #[getter]
+    fn session(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.shared.progress().map(|progress| progress.facts.session.clone_ref(py))
+    }
+
+    /// Where every row went so far.
+    #[getter]
+    fn ledger(&self, py: Python<'_>) -> Ledger {
+        Ledger(py.detach(|| self.shared.account().ledger))
+    }
+
+    /// Base bars by symbol so far: (symbol, expected, present, present or filled, gaps).
+    fn quality(&self, py: Python<'_>) -> Vec<(String, u64, u64, u64, u64)> {
+        let quality = py.detach(|| self.shared.account().quality);
+        let row = |(symbol, own): (Arc<str>, Quality)| {
+            (symbol.to_string(), own.slots.expected, own.slots.present, own.slots.present_or_filled, own.gaps)
+        };
+        quality.into_iter().map(row).collect()
+    }
+
+    /// The first rows that were rejected: (tape, reason).
+    fn rejected(&self, py: Python<'_>) -> Vec<(String, String)> {
+        let rejected = py.detach(|| self.shared.account().rejected);
+        rejected.into_iter().map(|(tape, fault)| (tape.to_string(), fault.to_string())).collect()
+    }
+
+    /// Sessions begun so far.
+    #[getter]
+    fn sessions_begun(&self, py: Python<'_>) -> u64 {
+        py.detach(|| self.shared.account().sessions)
+    }
+
+    /// Fingerprint of all events delivered so far, 16 hexadecimal digits.
+    #[getter]
+    fn digest(&self, py: Python<'_>) -> String {
+        py.detach(|| self.shared.digest().hex())
+    }
+
+    /// Times real time; 0 for as fast as events are taken.
+    #[getter]
+    fn speed(&self) -> f64 {
+        self.shared.pace.speed()
+    }
+
+    /// Changes the speed from here on.
+    fn set_speed(&self, py: Python<'_>, speed: f64) -> PyResult<()> {
+        if !(speed >= 0.0 && speed.is_finite()) {
+            return Err(plain(py, "ConfigError", &format!("speed is {speed}: it must be 0 or a positive number")));
+        }
+        py.detach(|| self.shared.command(|pace| pace.set_speed(speed)));
+        Ok(())
+    }
+
+    /// Holds all events back.
+    fn pause(&self, py: Python<'_>) {
+        py.detach(|| self.shared.command(backtape_engine::pace::Pace::pause));
+    }
+
+    /// Goes on with the next event.
+    fn resume(&self, py: Python<'_>) {
+        py.detach(|| self.shared.command(backtape_engine::pace::Pace::resume));
+    }
+
+    /// Ends the replay: no further event is handed out.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.shared.command(backtape_engine::pace::Pace::stop));
+    }
+
+    /// "running", "paused" or "stopped".
+    #[getter]
+    fn state(&self) -> &'static str {
+        match self.shared.pace.run() {
+            Run::Running => "running",
+            Run::Paused => "paused",
+            Run::Stopped => "stopped",
+        }
+    }
+
+    /// The schema of batches.
+    fn schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        PySchema::new(Arc::new(crate::batch::schema(&self.kinds))).into_pyarrow(py)
+    }
+}

@@ -1,0 +1,119 @@
+//! `Session` and `LoadedSession`: one trading day, and one that is ready to play.
+
+use crate::enter::Enter;
+use crate::kernels::{QualityRow, gap_rows, quality_rows};
+use crate::errors::{plain, to_python};
+use crate::tapes::{Tapes, on_bad_of};
+use backtape_core::label::LabelEvidence;
+use backtape_core::loaded::{Hours, Loaded, Settings};
+use backtape_core::session::Session as Day;
+use backtape_core::span::Span;
+use pyo3::prelude::*;
+use std::sync::Arc;
+
+/// A session that is ready to play.
+#[pyclass(frozen, module = "backtape._core")]
+pub(crate) struct LoadedSession {
+    pub(crate) loaded: Arc<Loaded>,
+    /// The Python `Session`.
+    pub(crate) session: Py<PyAny>,
+}
+
+pub(crate) fn hours_of(py: Python<'_>, word: &str) -> PyResult<Hours> {
+    match word {
+        "regular" => Ok(Hours::Regular),
+        "all" => Ok(Hours::All),
+        _ => Err(plain(py, "ConfigError", &format!("hours is \"{word}\": it must be \"regular\" or \"all\""))),
+    }
+}
+
+/// Spans from (start, end) pairs.
+pub(crate) fn spans_of(py: Python<'_>, pairs: &[(i64, i64)]) -> PyResult<Vec<Span>> {
+    let span = |&(start_ns, end_ns): &(i64, i64)| Span::new(start_ns, end_ns).map_err(|error| to_python(py, &error));
+    pairs.iter().map(span).collect()
+}
+
+/// Makes a session ready to play from the rows that belong to its range.
+///
+/// `session`: the trading day, with label, spans, range and is_half_day. `derived_ns`: intervals of bars to derive.
+/// `catch_up_until_ns`, `until_ns`: events known before the first are catch-up; those known at the second or later are
+/// not delivered. Raises the subclass of `DataError` or `ConfigError` that names the fault.
+#[pyfunction]
+#[pyo3(signature = (session, tapes, *, hours, grace_ns, derived_ns, on_bad_rows, catch_up_until_ns=None, until_ns=None))]
+#[expect(clippy::too_many_arguments, reason = "named in Python")]
+pub(crate) fn load_session(
+    py: Python<'_>,
+    session: &Bound<'_, PyAny>,
+    tapes: &Bound<'_, Tapes>,
+    hours: &str,
+    grace_ns: i64,
+    derived_ns: Vec<i64>,
+    on_bad_rows: &str,
+    catch_up_until_ns: Option<i64>,
+    until_ns: Option<i64>,
+) -> PyResult<LoadedSession> {
+    let label: String = session.getattr("label")?.str()?.extract()?;
+    let pairs: Vec<(i64, i64)> = session.getattr("spans")?.extract()?;
+    let range: (i64, i64) = session.getattr("range")?.extract()?;
+    let half_day: bool = session.getattr("is_half_day")?.extract()?;
+    let spans = spans_of(py, &pairs)?;
+    let settings = Settings {
+        hours: hours_of(py, hours)?,
+        derived_ns,
+        on_bad: on_bad_of(py, on_bad_rows)?,
+        catch_up_until_ns: catch_up_until_ns.unwrap_or(i64::MIN),
+        until_ns: until_ns.unwrap_or(i64::MAX),
+    };
+    let tapes = tapes.get();
+    let loaded = py.enter(|| {
+        let range = Span::new(range.0, range.1)?;
+        let day = Day::new(label.into(), spans, range, grace_ns, half_day)?;
+        let tapes = tapes.lock().clone();
+        Loaded::new(day, &tapes, &settings)
+    })?;
+    Ok(LoadedSession { loaded: Arc::new(loaded), session: session.clone().unbind() })
+}
+
+#[pymethods]
+impl LoadedSession {
+    /// The Python `Session`.
+    #[getter]
+    fn session(&self, py: Python<'_>) -> Py<PyAny> {
+        self.session.clone_ref(py)
+    }
+
+    /// Memory of the session's columns.
+    #[getter]
+    fn bytes(&self) -> usize {
+        self.loaded.bytes()
+    }
+
+    /// Quality of each symbol that has bars: (symbol, interval_ns, expected, present, filled, rows_in, out_of_hours,
+    /// duplicate, rejected, first stamp, last stamp).
+    fn quality_rows(&self) -> Vec<QualityRow> {
+        quality_rows(&self.loaded)
+    }
+
+    /// All gaps in the base bars: (symbol, start, end, n_missing).
+    fn gap_rows(&self) -> Vec<(String, i64, i64, u64)> {
+        gap_rows(&self.loaded)
+    }
+
+    /// Tapes whose stamps contradict the declared label: (tape, first stamp, last stamp, whether they are late).
+    fn label_contradictions(&self) -> Vec<(String, i64, i64, bool)> {
+        let odd = self.loaded.labels.iter().filter(|seen| seen.evidence != LabelEvidence::Unclear);
+        let odd = odd.filter(|seen| seen.evidence != LabelEvidence::Consistent);
+        let late = |evidence: LabelEvidence| evidence == LabelEvidence::LateByOne;
+        odd.map(|seen| (seen.tape.to_string(), seen.first_ns, seen.last_ns, late(seen.evidence))).collect()
+    }
+
+    /// How many tapes agree with the declared label.
+    fn label_confirmations(&self) -> usize {
+        self.loaded.labels.iter().filter(|seen| seen.evidence == LabelEvidence::Consistent).count()
+    }
+
+    fn __repr__(&self) -> String {
+        let (session, tapes) = (&self.loaded.session, self.loaded.tapes.len());
+        format!("LoadedSession({}, {tapes} tapes, {} bytes)", session.label(), self.loaded.bytes())
+    }
+}

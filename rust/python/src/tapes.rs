@@ -1,0 +1,119 @@
+//! `Tapes`: checked rows by tape.
+
+use crate::arrow_in::{Unreadable, by_symbol, read_all};
+use crate::errors::{plain, raise, to_python};
+use backtape_core::check::OnBadRows;
+use backtape_core::error::Error;
+use backtape_core::key::{Kind, TapeKey};
+use backtape_core::tapes::{SameKey, Tapes as Collected};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3_arrow::PyRecordBatchReader;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Checked, sorted rows by tape. Rows are added from Arrow; none is ever changed.
+#[pyclass(frozen, module = "backtape._core")]
+#[derive(Default)]
+pub(crate) struct Tapes(Mutex<Collected>);
+
+enum Fault {
+    Core(Error),
+    Stream(Unreadable),
+}
+
+pub(crate) fn kind_of(py: Python<'_>, name: &str) -> PyResult<Kind> {
+    let known = Kind::ROWS.into_iter().find(|kind| kind.name() == name);
+    known.ok_or_else(|| plain(py, "ConfigError", &format!("unknown kind \"{name}\": it is one of bar, quote, trade")))
+}
+
+pub(crate) fn on_bad_of(py: Python<'_>, word: &str) -> PyResult<OnBadRows> {
+    match word {
+        "raise" => Ok(OnBadRows::Raise),
+        "quarantine" => Ok(OnBadRows::Quarantine),
+        _ => {
+            let message = format!("on_bad_rows is \"{word}\": it must be \"raise\" or \"quarantine\"");
+            Err(plain(py, "ConfigError", &message))
+        }
+    }
+}
+
+pub(crate) fn unreadable(py: Python<'_>, error: Unreadable, source: &str) -> PyErr {
+    match error {
+        Unreadable::Arrow(error) => plain(py, "RepositoryError", &format!("{source}: can't be read: {error}")),
+        Unreadable::Column { name, expected, found } => {
+            let facts = PyDict::new(py);
+            let set = facts.set_item("source", source).and_then(|()| facts.set_item("column", &name));
+            let message = format!("{source}: column {name} must be {expected}, found {found}");
+            set.and_then(|()| raise(py, "SchemaError", &message, &facts)).unwrap_or_else(|failure| failure)
+        }
+    }
+}
+
+impl Tapes {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Collected> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Tapes {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Checks the rows of one source and adds them to their tapes.
+    ///
+    /// `rows`: an Arrow stream of the canonical schema: ts timestamp[ns, UTC], numbers float64, and a symbol column
+    /// unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error.
+    /// Raises the subclass of `DataError` that names the fault.
+    #[pyo3(signature = (kind, interval_ns, rows, *, symbol, source, on_bad_rows="raise", only_source=false))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    fn add(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        interval_ns: i64,
+        rows: PyRecordBatchReader,
+        symbol: Option<&str>,
+        source: &str,
+        on_bad_rows: &str,
+        only_source: bool,
+    ) -> PyResult<()> {
+        let (kind, on_bad) = (kind_of(py, kind)?, on_bad_of(py, on_bad_rows)?);
+        let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
+        let reader = rows.into_reader()?;
+        let source_name: Arc<str> = source.into();
+        let added = py.detach(|| {
+            let batch = read_all(reader).map_err(Fault::Stream)?;
+            for (symbol, raw) in by_symbol(&batch, kind, symbol).map_err(Fault::Stream)? {
+                let key = TapeKey { kind, interval_ns, symbol };
+                self.lock().add(&key, &source_name, raw, on_bad, same_key).map_err(Fault::Core)?;
+            }
+            Ok(())
+        });
+        added.map_err(|fault| match fault {
+            Fault::Core(error) => to_python(py, &error),
+            Fault::Stream(error) => unreadable(py, error, source),
+        })?;
+        py.check_signals()
+    }
+
+    /// Says that a tape belongs to the collection even if no row of it comes.
+    fn declare(&self, py: Python<'_>, kind: &str, interval_ns: i64, symbol: &str) -> PyResult<()> {
+        let key = TapeKey { kind: kind_of(py, kind)?, interval_ns, symbol: symbol.into() };
+        self.lock().declare(key);
+        Ok(())
+    }
+
+    /// The tapes as (kind, interval_ns, symbol), in their order.
+    fn keys(&self) -> Vec<(&'static str, i64, String)> {
+        let key = |key: &TapeKey| (key.kind.name(), key.interval_ns, key.symbol.to_string());
+        self.lock().keys().map(key).collect()
+    }
+
+    /// The first and the last stamp of all rows, ns UTC; `None` when there is no row.
+    fn stamps(&self) -> Option<(i64, i64)> {
+        self.lock().stamps()
+    }
+}
