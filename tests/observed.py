@@ -39,12 +39,17 @@ def settings_of(market: Market) -> dict[str, object]:
         "calendar": market.scene[0],
         "hours": market.hours,
         "grace": name_of(market.grace) if market.grace else 0,
-        "derived": tuple(map(name_of, market.derived)),
+        "derived": tuple(map(name_of, market.derived)) if "bar" in market.kinds else (),
     }
 
 
+def replay_with(source: object, **settings: object) -> backtape.Replay:
+    """A replay with arguments that only run time knows, or that are wrong on purpose."""
+    return backtape.replay(source, **settings)  # type: ignore[arg-type]  # see above
+
+
 def replay_of(market: Market, **changes: object) -> backtape.Replay:
-    return backtape.replay(market.source(), **{**settings_of(market), **changes})  # type: ignore[arg-type]  # made above
+    return replay_with(market.source(), **{**settings_of(market), **changes})
 
 
 # Events

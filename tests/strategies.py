@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings, strategies as st
 from oracles import MINUTE, SECOND, Day, Kind, Row, Span
 
 Scene = tuple[str, str, str]
+Hours = Literal["regular", "all"]
 SCENES: tuple[Scene, ...] = (
     ("XNYS", "2013-10-04", "2013-10-07"),  # a weekend
     ("XNYS", "2008-03-07", "2008-03-10"),  # daylight saving begins
@@ -36,12 +37,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 LATE = (SECOND, 30 * SECOND, MINUTE - 1, MINUTE, MINUTE + 1, 5 * MINUTE)
 BESIDE = (0, 0, 0, 1, -1, -SECOND, -MINUTE, -5 * MINUTE, *LATE)
+HOURS: tuple[Hours, ...] = ("regular", "regular", "all")
 KINDS = (("bar",), ("bar",), ("quote", "bar", "trade"), ("trade", "quote"), ("trade",))
 
 
 def examples(count: int) -> settings:
     """So many examples, and as many times more as the profile in use asks for."""
-    times = max(1, settings.default.max_examples // 100)
+    profile = settings.default
+    times = max(1, profile.max_examples // 100) if profile else 1
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(max_examples=count * times, deadline=None, suppress_health_check=slow)
 
@@ -55,7 +58,7 @@ class Market:
     interval: int = MINUTE
     derived: tuple[int, ...] = ()
     grace: int = 0
-    hours: Literal["regular", "all"] = "regular"
+    hours: Hours = "regular"
     days: tuple[Day, ...] = field(default=(), repr=False)
 
     @property
@@ -148,9 +151,7 @@ def tick_stamps(draw: st.DrawFn, days: Sequence[Day]) -> list[int]:
 
 
 @st.composite
-def markets(
-    draw: st.DrawFn, *, scenes: Sequence[Scene] = SCENES, hours: Literal["regular", "all"] | None = None
-) -> Market:
+def markets(draw: st.DrawFn, *, scenes: Sequence[Scene] = SCENES, hours: Hours | None = None) -> Market:
     scene = draw(st.sampled_from(scenes))
     days = exchange_days.days(*scene)
     seconds = scene[0] == "XNYS" and draw(st.integers(0, 3)) == 3
@@ -163,13 +164,16 @@ def markets(
             else:
                 stamps = enumerate(draw(tick_stamps(days)))
                 rows.extend(tick(kind, symbol, ts, place) for place, ts in stamps)
+    derived: tuple[int, ...] = ()
+    if any(row.kind == "bar" for row in rows):
+        derived = tuple(seconds * SECOND for seconds in sorted(draw(st.sets(st.sampled_from(offered)))))
     return Market(
         scene=scene,
         rows=tuple(rows),
         interval=interval,
-        derived=tuple(seconds * SECOND for seconds in sorted(draw(st.sets(st.sampled_from(offered))))),
+        derived=derived,
         grace=draw(st.sampled_from([0, MINUTE, 2 * MINUTE])),
-        hours=hours or draw(st.sampled_from(["regular", "regular", "all"])),
+        hours=draw(st.sampled_from(HOURS)) if hours is None else hours,
         days=days,
     )
 

@@ -29,6 +29,7 @@ from backtape.errors import (
     UnknownSymbolError,
     UnsortedError,
 )
+from observed import replay_with
 from oracles import MINUTE, Row
 from strategies import bar, quote, table, trade
 
@@ -56,7 +57,7 @@ def columns_of(kind: str) -> Columns:
 def played(source: object, **changes: object) -> backtape.Replay:
     """A replay of one day, played to its end."""
     settings: dict[str, object] = {"start": DAY.label, "end": DAY.label, "kinds": ("bar", "quote", "trade"), **changes}
-    replay = backtape.replay(source, **settings)
+    replay = replay_with(source, **settings)
     for _ in replay:
         pass
     return replay

@@ -281,6 +281,17 @@ def test_quality_says_what_the_library_says(store: SampleReport, tmp_path: Path)
     ]
 
 
+def test_quality_shows_the_longest_ranges_unless_all_are_asked_for(tmp_path: Path) -> None:
+    thin = make_sample(tmp_path, sessions=1, kinds=["bar"]).symbols[4]
+    missing = len(backtape.quality(str(tmp_path), symbols=[thin]).missing)
+    pattern = re.compile(rf"^ *{thin} +2025-11-24 +\d\d:\d\d +\d\d:\d\d +(\d+) *$", re.MULTILINE)
+    few, every = (shown("quality", tmp_path, "-s", thin, *more) for more in ((), ("--all",)))
+    minutes = [int(found) for found in pattern.findall(every)]
+    assert [int(found) for found in pattern.findall(few)] == sorted(minutes, reverse=True)[:20]
+    assert len(minutes) == missing > 20
+    assert f"the longest of {missing}" in few
+
+
 def test_quality_lists_the_outages_of_the_sample(store: SampleReport) -> None:
     spells = [outage for outage in store.outages if outage.minutes > 1]
     assert spells

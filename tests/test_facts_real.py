@@ -12,7 +12,7 @@ from datetime import date
 import backtape
 import pytest
 import real_data
-from observed import ArrowStream, columns, rows, spans
+from observed import ArrowStream, columns, replay_with, rows, spans
 from oracles import MINUTE, SECOND
 
 pytestmark = real_data.needed
@@ -50,7 +50,7 @@ def replayed(name: str, source: object, *, grace: object) -> backtape.Replay:
     fact = real_data.merge_facts()[name]
     symbols, dates = texts(fact["symbols"]), texts(fact["dates"])
     start, end = date.fromisoformat(dates[0]), date.fromisoformat(dates[-1])
-    return backtape.replay(source, symbols=symbols, start=start, end=end, grace=grace)
+    return replay_with(source, symbols=symbols, start=start, end=end, grace=grace)
 
 
 @pytest.mark.parametrize("source", [from_folder, from_tables])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
@@ -52,7 +52,7 @@ def bars_of(table: ArrowStreamable, shape: Shape | None = None) -> pa.Table:
 
 
 def trades_of(table: ArrowStreamable, shape: Shape | None = None) -> pa.Table:
-    return normalise(table, "trade", interval_ns=0, shape=shape or Shape(), source="trades.arrow")
+    return normalise(table, "trade", interval_ns=MINUTE, shape=shape or Shape(), source="trades.arrow")
 
 
 def minutes(table: pa.Table) -> list[float | None]:
@@ -297,9 +297,9 @@ def test_what_files_cannot_tell_is_declared_and_prunes_all_the_same(tmp_path: Pa
         read(open_store(tmp_path / "counts", columns={"ts": "when"}))
     for name, option in {"local": {"zone": "America/New_York"}, "counts": {"unit": "ms"}}.items():
         store = open_store(tmp_path / name, label="end", columns={"ts": "when"}, **option)  # type: ignore[arg-type]  # str
-        pieces = read(store, times=(MONDAY + 30 * MINUTE, MONDAY + 90 * MINUTE))
+        pieces = read(store, times=(MONDAY + 30 * MINUTE, MONDAY + 121 * MINUTE))
         first, last = pc.min_max(pieces[0].rows["ts"].cast(pa.int64())).as_py().values()
-        assert (first, last, len(pieces[0].rows)) == (MONDAY + 30 * MINUTE, MONDAY + 89 * MINUTE, 60)
+        assert (first, last, len(pieces[0].rows)) == (MONDAY + 30 * MINUTE, MONDAY + 120 * MINUTE, 91)
         assert store.days() == (MONDAY, MONDAY + 1439 * MINUTE)
 
 
@@ -384,3 +384,15 @@ def test_paths_globs_urls_and_filesystems_open(tmp_path: Path, monkeypatch: pyte
     for pattern, files in globs.items():
         assert len(read(open_store(pattern))) == files
     assert [piece.symbol for piece in read(open_store("store/bars_1m/IBM/2013-10-08.parquet"))] == ["IBM"]
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[:-100], lambda _: b"PAR1", lambda data: data[:4] + bytes(400) + data[404:]]
+)
+def test_a_corrupt_file_is_an_error_that_names_it(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "IBM" / "2013-10-07.parquet"
+    write(path, bars())
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(RepositoryError, match=r"IBM/2013-10-07\.parquet cannot be read") as raised:
+        read(open_store(tmp_path, kind="bar", interval="1m"))
+    assert (raised.value.path, raised.value.repository) == (path.as_posix(), str(tmp_path))

@@ -14,7 +14,7 @@ import exchange_days
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from observed import facts, replay_of, settings_of, stacked, table_facts
+from observed import facts, replay_of, replay_with, settings_of, stacked, table_facts
 from oracles import MINUTE, Row, events
 from strategies import Market, bar, quote, table, tick, trade
 
@@ -89,7 +89,7 @@ def test_registration_order_can_not_be_seen(seed: int, expected: tuple[list[tupl
     source = market().source()
     kinds = random.Random(seed).sample(sorted(source), len(source))
     shuffled = {kind: dict(random.Random(seed).sample(sorted(source[kind].items()), 3)) for kind in kinds}
-    replay = backtape.replay(shuffled, **settings_of(market()))  # type: ignore[arg-type]  # as named
+    replay = replay_with(shuffled, **settings_of(market()))
     assert (facts(replay), replay.digest) == expected
 
 
@@ -137,7 +137,7 @@ def test_file_layout_can_not_be_seen(
 ) -> None:
     layout(tmp_path, market())
     assert list(tmp_path.rglob("*.parquet"))
-    replay = backtape.replay(tmp_path, **settings_of(market()))  # type: ignore[arg-type]  # as named
+    replay = replay_with(tmp_path, **settings_of(market()))
     assert (facts(replay), replay.digest) == expected
 
 
@@ -146,9 +146,9 @@ def test_one_table_with_all_symbols_is_the_same_as_many(expected: tuple[list[tup
     for kind in ("bar", "quote", "trade"):
         rows = sorted((row for row in market().rows if row.kind == kind), key=lambda row: row.ts)
         together[kind] = table(kind, rows, symbol=True)
-    replay = backtape.replay(together, **settings_of(market()))  # type: ignore[arg-type]  # as named
+    replay = replay_with(together, **settings_of(market()))
     assert (facts(replay), replay.digest) == expected
-    unkeyed = backtape.replay(list(together.values()), **settings_of(market()))  # type: ignore[arg-type]  # as named
+    unkeyed = replay_with(list(together.values()), **settings_of(market()))
     assert (facts(unkeyed), unkeyed.digest) == expected
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import itertools
 import math
 import sys
@@ -22,6 +23,8 @@ from observed import (
     moment_facts,
     name_of,
     replay_of,
+    replay_with,
+    settings_of,
     spans,
     stacked,
     table_facts,
@@ -91,9 +94,8 @@ def test_now_is_the_last_event_and_never_falls(market: Market) -> None:
     replay = replay_of(market)
     before = -math.inf
     for event in replay:
-        assert replay.now_ns == event.available_at
-        assert before <= replay.now_ns
-        before = replay.now_ns
+        assert before <= event.available_at == replay.now_ns
+        before = event.available_at
         assert event.time.tzinfo is not None
         assert event.time.timestamp() == event.available_at // 1_000 / 1e6
 
@@ -162,6 +164,24 @@ def test_a_moment_shows_all_of_its_instant_and_nothing_later(market: Market, dat
     assert not wanted
 
 
+@examples(40)
+@given(markets(), st.sampled_from([1, 10, 100]))
+def test_a_batch_shows_up_to_its_end_and_nothing_later(market: Market, rows: int) -> None:
+    stream = expected(market)
+    base = {symbol: base_interval(market.rows, symbol) for symbol in market.symbols}
+    replay = replay_of(market)
+    taken = -1
+    for number, batch in enumerate(replay.batches(rows=rows)):
+        taken += batch.num_rows
+        assert is_last_of_its_instant(stream, taken)
+        assert replay.now_ns == stream[taken].available_at
+        if number % 5 == 0:
+            for symbol in market.symbols:
+                view = visible(market.days, stream, taken, symbol, base[symbol])
+                check_view(replay.data[symbol], view, market, symbol, base[symbol])
+    assert taken == len(stream) - 1
+
+
 def is_last_of_its_instant(stream: Sequence[Event], place: int) -> bool:
     at = [(event.session, event.available_at) for event in stream[place : place + 2]]
     return len(at) == 1 or at[0] != at[1]
@@ -192,6 +212,45 @@ def test_irregular_rows_are_marked_and_only_they(market: Market) -> None:
     stream = [event for event in expected(everything) if not event.is_boundary]
     assert [bool(row["flags"] & 8) for row in flags] == [not event.regular for event in stream]
     assert [bool(row["flags"] & 1) for row in flags] == [event.derived for event in stream]
+
+
+@examples(60)
+@given(markets(), st.data())
+def test_only_the_kinds_and_symbols_asked_for_are_played_and_counted(market: Market, data: st.DataObject) -> None:
+    kinds = data.draw(st.lists(st.sampled_from(market.kinds), min_size=1, unique=True), label="kinds")
+    there = sorted({row.symbol for row in market.rows if row.kind in kinds})
+    if not there:
+        return
+    symbols = data.draw(st.lists(st.sampled_from(there), min_size=1, unique=True), label="symbols")
+    rows = tuple(row for row in market.rows if row.kind in kinds and row.symbol in symbols)
+    asked = dataclasses.replace(market, rows=rows, derived=market.derived if "bar" in kinds else ())
+    settings = {**settings_of(asked), "kinds": kinds, "symbols": symbols}
+    replay = replay_with(market.source(), **settings)
+    assert facts(replay) == [event.fact for event in expected(asked)]
+    assert set(counts(replay.ledger)) == set(ledger(market.days, rows, grace=market.grace, hours=market.hours))
+    assert sorted(replay.data) == sorted(symbols)
+
+
+@examples(80)
+@given(markets(), st.data())
+def test_instants_as_start_and_end_are_half_open_on_when_rows_are_known(market: Market, data: st.DataObject) -> None:
+    first, last = market.days[0], market.days[-1]
+    inside = st.integers(0, (first.close - first.open) // SECOND - 1)
+    start = first.open + data.draw(inside, label="start") // 60 * 60 * SECOND
+    later = data.draw(st.integers(1, (last.closing(market.grace) - last.open) // SECOND), label="end")
+    end = last.open + later * SECOND
+    replay = replay_of(market, start=instant(start), end=instant(end))
+    stream = [event for event in expected(market) if event.session < len(market.days) - 1 or event.available_at < end]
+    found = list(replay)
+    assert facts(found) == [event.fact for event in stream]
+    rows = [(event, flag) for event in found if (flag := getattr(event, "catch_up", None)) is not None]
+    assert [flag for _, flag in rows] == [event.available_at < start for event in stream if not event.is_boundary]
+    total = replay.ledger.total
+    assert total.rows_in == total.delivered + total.out_of_hours + total.unread
+
+
+def instant(ts: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(ts // SECOND, datetime.UTC)
 
 
 def test_views_that_were_handed_out_never_change_and_are_read_only() -> None:

@@ -13,7 +13,7 @@ import backtape
 import exchange_days
 import pyarrow.parquet as pq
 import pytest
-from observed import facts, replay_of, rows, spans
+from observed import facts, replay_of, replay_with, rows, spans
 from oracles import MINUTE, Day, Row, events
 from strategies import Market, Scene, bar, quote, table, trade
 
@@ -114,8 +114,8 @@ def test_a_week_of_futures_whose_close_is_the_next_open() -> None:
     replay = replay_of(played)
     label, seen, now = date.min, Counter[date](), 0
     for event in replay:
-        assert now <= replay.now_ns == event.available_at
-        now = replay.now_ns
+        assert now <= event.available_at == replay.now_ns
+        now = event.available_at
         if isinstance(event, backtape.SessionOpen):
             label = event.session.label
         elif isinstance(event, backtape.Bar):
@@ -164,8 +164,9 @@ def test_now_and_session_follow_the_stream_in_exchange_time() -> None:
     replay = replay_of(market(WEEKEND, [bar("A", friday.open), bar("A", monday.open)]))
     nows = []
     for event in replay:
+        assert replay.session is not None
         assert replay.session.label == (friday.label if event.ts < friday.range[1] else monday.label)
-        nows.append(replay.now.strftime("%a %H:%M %Z"))
+        nows.append(f"{replay.now:%a %H:%M %Z}")
     assert nows == [
         "Fri 09:30 EDT", "Fri 09:31 EDT", "Fri 16:00 EDT",
         "Mon 09:30 EDT", "Mon 09:31 EDT", "Mon 16:00 EDT",
@@ -224,7 +225,7 @@ def test_rows_before_the_open_come_before_session_open_when_all_hours_are_asked_
         ("regular", ["SessionOpen", "Bar", "SessionClose"]),
         ("all", ["Quote", "Bar", "SessionOpen", "Bar", "SessionClose", "Bar"]),
     ):
-        replay = backtape.replay(source, start=day.label, end=day.label, hours=hours, kinds=("bar", "quote"))
+        replay = replay_with(source, start=day.label, end=day.label, hours=hours, kinds=("bar", "quote"))
         names = []
         for event in replay:
             names.append(type(event).__name__)

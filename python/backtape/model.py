@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from backtape._core import interval_name as interval_name, interval_ns as interval_ns
 from backtape.errors import ConfigError, IntervalError
 
 Kind = Literal["bar", "quote", "trade"]
@@ -25,8 +25,6 @@ _KIND_OF_WORD: Final[dict[str, Kind]] = {
     "tick": "trade",
     "ticks": "trade",
 }
-_UNIT_NS: Final[dict[str, int]] = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 1_000_000_000}
-_INTERVAL: Final = re.compile(r"([1-9][0-9]{0,9})([smh])")
 
 
 def kind_of(word: str) -> Kind:
@@ -43,56 +41,6 @@ def kind_of(word: str) -> Kind:
         known = ", ".join(KINDS)
         raise ConfigError(f"unknown kind {word!r}: it is one of {known}", setting="kind", value=word)
     return kind
-
-
-def interval_ns(interval: str) -> int:
-    """Return the nanoseconds of a bar interval written as seconds, minutes or hours: "1s", "5m", "1h".
-
-    >>> interval_ns("5m")
-    300000000000
-
-    Raises:
-        IntervalError: another form, zero, or longer than a day.
-    """
-    match = _INTERVAL.fullmatch(interval)
-    if match is None:
-        raise IntervalError(
-            f"interval {interval!r} cannot be read: write a count and s, m or h, such as 30s, 5m or 1h",
-            setting="interval",
-            value=interval,
-            interval=interval,
-        )
-    nanoseconds = int(match[1]) * _UNIT_NS[match[2]]
-    if nanoseconds > INTERVAL_NS_MAX:
-        raise IntervalError(
-            f"interval {interval!r} is longer than a day (24h)",
-            setting="interval",
-            value=interval,
-            interval=interval,
-            interval_ns=nanoseconds,
-        )
-    return nanoseconds
-
-
-def interval_name(nanoseconds: int) -> str:
-    """Return the short name of a bar interval given in nanoseconds, in the largest unit that divides it.
-
-    >>> interval_name(60_000_000_000), interval_name(90_000_000_000), interval_name(3_600_000_000_000)
-    ('1m', '90s', '1h')
-
-    Raises:
-        IntervalError: not a whole number of seconds, not positive, or longer than a day.
-    """
-    if 0 < nanoseconds <= INTERVAL_NS_MAX:
-        for unit, unit_ns in _UNIT_NS.items():
-            if nanoseconds % unit_ns == 0:
-                return f"{nanoseconds // unit_ns}{unit}"
-    raise IntervalError(
-        f"{nanoseconds} ns is no bar interval: it is whole seconds, from 1s to 24h",
-        setting="interval",
-        value=nanoseconds,
-        interval_ns=nanoseconds,
-    )
 
 
 @dataclass(frozen=True, order=True)

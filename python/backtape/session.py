@@ -117,8 +117,10 @@ class SessionLoader:
             f' bars are one interval too {"late" if late else "early"}; give label="{other}", or on_label="ignore" if the'
             " stamps are right",
             tape=tape,
-            ts_first_ns=first_ns,
-            ts_last_ns=last_ns,
+            label=self._request.label,
+            session=session.label,
+            first_ts_ns=first_ns,
+            last_ts_ns=last_ns,
             open_ns=session.open_ns,
             close_ns=session.close_ns,
         )
@@ -155,7 +157,7 @@ def _check_symbols(repository: Repository, symbols: Sequence[str], there: Sequen
         if symbol not in known:
             near = difflib.get_close_matches(symbol, known, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else f"; it has {len(known)} symbols"
-            raise UnknownSymbolError(f"{repository.name} has no row of symbol {symbol!r}{hint}", symbol=symbol)
+            raise UnknownSymbolError(f"{repository.name} has no row of symbol {symbol!r}{hint}", symbol=symbol, near=tuple(near))
 
 
 def _wrong_interval(repository: Repository, request: Request, tapes: Sequence[TapeInfo]) -> IntervalError:
@@ -164,8 +166,8 @@ def _wrong_interval(repository: Repository, request: Request, tapes: Sequence[Ta
     asked = ", ".join(map(interval_name, request.intervals_ns))
     base = [ns for ns in found if ns in (1_000_000_000, 60_000_000_000)]
     advice = (
-        f'ask for interval="{interval_name(base[0])}"'
+        f'ask for interval="{interval_name(base[0])}", and for longer bars with derived=("5m",) and the like'
         if base
         else "a replay needs 1s or 1m bars, from which it derives the longer ones (derived=...)"
     )
-    return IntervalError(f"{repository.name} has bars of {names}, not of {asked}; {advice}", interval=asked)
+    return IntervalError(f"{repository.name} has bars of {names}, not of {asked}; {advice}", setting="interval", value=asked, interval=asked)

@@ -22,10 +22,11 @@ from urllib.parse import unquote
 
 import pyarrow.fs as fs
 
-from backtape.errors import IntervalError
+from backtape.errors import IntervalError, RepositoryError
 from backtape.model import Kind, interval_ns, kind_of
 from backtape.repositories.base import SUFFIXES, Location, blaming
 
+DEPTH_MAX: Final = 12
 DAY_NS: Final = 86_400_000_000_000
 
 What = Literal["kind", "interval", "foreign", "symbol", "name", "date", "calendar", "nothing"]
@@ -354,12 +355,15 @@ class Layout:
         return self._folders[path]
 
     def _list(self, path: str, place: Place, *, deep: bool) -> None:
+        if path.count("/") - self._location.root.count("/") > DEPTH_MAX:
+            message = f"{path} lies more than {DEPTH_MAX} folders deep: is there a link to a folder above?"
+            raise RepositoryError(message, repository=self._repository, path=path)
         here = path or ("/" if self._location.is_local else "")
         with blaming(self._repository, here):
             infos = self._location.filesystem.get_file_info(fs.FileSelector(here, recursive=deep))
         below: dict[str, dict[str, tuple[bool, int]]] = {path: {}}
         for info in infos:
-            # What is neither, such as a link to nowhere, counts as a file: to read it is an error that names it.
+            # What is neither file nor folder counts as a file: to read it is an error that names it.
             is_file, at = info.type != fs.FileType.Directory, info.path
             size = (info.size if info.size is not None else 1) if is_file else 0
             while at != path and at:  # some object stores list no folders

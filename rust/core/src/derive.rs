@@ -87,52 +87,69 @@ pub fn derive(
 ) -> DerivedBars {
     debug_assert_on_grid(base.ts_ns, spans, base_interval_ns);
     debug_assert!(interval_ns > base_interval_ns && interval_ns % base_interval_ns == 0, "the caller checks intervals");
-    let intervals = Intervals { base_ns: base_interval_ns, window_ns: interval_ns };
-    let mut bars = DerivedBars::default();
     let mut windows = Vec::new();
     let mut row = 0;
     for &span in spans {
         let rows = rows_within_from(base.ts_ns, row, span);
         row = rows.end;
-        cut_windows(base.ts_ns, rows, span, intervals, &mut bars, &mut windows);
+        cut_windows(base.ts_ns, rows, span, (base_interval_ns, interval_ns), &mut windows);
     }
-    bars.open = windows.iter().map(|window| base.open[window.start]).collect();
-    bars.high = windows.iter().map(|window| highest(&base.high[window.clone()])).collect();
-    bars.low = windows.iter().map(|window| lowest(&base.low[window.clone()])).collect();
-    bars.close = windows.iter().map(|window| base.close[window.end - 1]).collect();
-    bars.volume = windows.iter().map(|window| sum(&base.volume[window.clone()])).collect();
-    bars.n_filled = match filled {
+    let n_filled: Vec<u32> = match filled {
         None => vec![0; windows.len()],
-        Some(filled) => windows.iter().map(|window| count_filled(&filled[window.clone()])).collect(),
+        Some(filled) => windows.iter().map(|window| count_filled(&filled[window.rows()])).collect(),
     };
-    let present = |(window, &n_filled): (&Range<usize>, &u32)| window.len() as u32 - n_filled;
-    bars.n_present = windows.iter().zip(&bars.n_filled).map(present).collect();
-    bars
+    let known_ns = |window: &Window| window.end_ns.max(base.ts_ns[window.row_end - 1].saturating_add(base_interval_ns));
+    let present = |(window, &filled): (&Window, &u32)| window.rows().len() as u32 - filled;
+    DerivedBars {
+        ts_ns: windows.iter().map(|window| window.start_ns).collect(),
+        available_ns: windows.iter().map(known_ns).collect(),
+        open: windows.iter().map(|window| base.open[window.row_start]).collect(),
+        high: windows.iter().map(|window| highest(&base.high[window.rows()])).collect(),
+        low: windows.iter().map(|window| lowest(&base.low[window.rows()])).collect(),
+        close: windows.iter().map(|window| base.close[window.row_end - 1]).collect(),
+        volume: windows.iter().map(|window| sum(&base.volume[window.rows()])).collect(),
+        n_present: windows.iter().zip(&n_filled).map(present).collect(),
+        n_expected: windows.iter().map(|window| window.n_expected).collect(),
+        n_filled,
+    }
 }
 
-/// The length of a base bar and of a window, in ns.
-#[derive(Clone, Copy)]
-struct Intervals {
-    base_ns: i64,
-    window_ns: i64,
+/// One window that holds base bars: its time, cut at the close, and its rows.
+struct Window {
+    start_ns: i64,
+    end_ns: i64,
+    row_start: usize,
+    row_end: usize,
+    n_expected: u32,
 }
 
-/// Cuts `rows`, those of one span, into the rows of each window, and writes what follows from time alone.
+impl Window {
+    fn rows(&self) -> Range<usize> {
+        self.row_start..self.row_end
+    }
+}
+
+/// Cuts `rows`, those of one span, into windows.
 fn cut_windows(
     ts_ns: &[i64],
     rows: Range<usize>,
     span: Span,
-    intervals: Intervals,
-    bars: &mut DerivedBars,
-    windows: &mut Vec<Range<usize>>,
+    (base_ns, window_ns): (i64, i64),
+    windows: &mut Vec<Window>,
 ) {
-    let Intervals { base_ns, window_ns } = intervals;
     let rows_max = (window_ns / base_ns) as usize;
-    let windows_max = rows.len().min(span.len_ns().div_ceil(window_ns.unsigned_abs()) as usize);
-    bars.ts_ns.reserve(windows_max);
-    bars.available_ns.reserve(windows_max);
-    bars.n_expected.reserve(windows_max);
-    windows.reserve(windows_max);
+    let window_at = |start_ns: i64, row_start: usize, row_end: usize| {
+        let end_ns = start_ns.saturating_add(window_ns).min(span.end_ns());
+        let len_ns = end_ns.abs_diff(start_ns);
+        let whole = len_ns == window_ns.unsigned_abs();
+        let n_expected = if whole { rows_max as u32 } else { len_ns.div_ceil(base_ns.unsigned_abs()) as u32 };
+        Window { start_ns, end_ns, row_start, row_end, n_expected }
+    };
+    if is_unbroken(&ts_ns[rows.clone()], span.start_ns(), base_ns) {
+        let row_starts = rows.clone().step_by(rows_max);
+        windows.extend(row_starts.map(|row| window_at(ts_ns[row], row, rows.end.min(row + rows_max))));
+        return;
+    }
     let mut start_ns = span.start_ns();
     let mut row = rows.start;
     while row < rows.end {
@@ -140,19 +157,20 @@ fn cut_windows(
         if past_ns >= window_ns.unsigned_abs() {
             start_ns = ts_ns[row].saturating_sub_unsigned(past_ns % window_ns.unsigned_abs());
         }
-        let end_ns = start_ns.saturating_add(window_ns).min(span.end_ns());
+        let window = window_at(start_ns, row, row);
         // A window holds `rows_max` bars at most, and mostly all of them: then the last one tells.
         let next = &ts_ns[row..rows.end.min(row + rows_max)];
-        let n = if next[next.len() - 1] < end_ns { next.len() } else { next.partition_point(|&ts| ts < end_ns) };
-        let len_ns = end_ns.abs_diff(start_ns);
-        let whole = len_ns == window_ns.unsigned_abs();
-        bars.n_expected.push(if whole { rows_max as u32 } else { len_ns.div_ceil(base_ns.unsigned_abs()) as u32 });
-        bars.ts_ns.push(start_ns);
-        bars.available_ns.push(end_ns.max(next[n - 1].saturating_add(base_ns)));
-        windows.push(row..row + n);
-        row += n;
-        start_ns = end_ns;
+        let all = next[next.len() - 1] < window.end_ns;
+        row += if all { next.len() } else { next.partition_point(|&ts| ts < window.end_ns) };
+        start_ns = window.end_ns;
+        windows.push(Window { row_end: row, ..window });
     }
+}
+
+/// Whether the rows begin at the open and no one is missing up to the last.
+fn is_unbroken(ts_ns: &[i64], open_ns: i64, base_ns: i64) -> bool {
+    let whole_ns = |last: i64| (ts_ns.len() as u64 - 1) * base_ns.unsigned_abs() == last.abs_diff(open_ns);
+    ts_ns.first() == Some(&open_ns) && ts_ns.last().is_some_and(|&last| whole_ns(last))
 }
 
 fn highest(values: &[f64]) -> f64 {
@@ -169,10 +187,13 @@ fn sum(values: &[f64]) -> f64 {
 }
 
 /// A plain fold, five values to a turn: nearly all windows are multiples of five bars, and mostly five.
-fn fold_in_order(values: &[f64], start: f64, step: impl Fn(f64, f64) -> f64) -> f64 {
-    let (fives, rest) = values.as_chunks::<5>();
-    let whole = fives.iter().fold(start, |so_far, five| five.iter().fold(so_far, |so_far, &value| step(so_far, value)));
-    rest.iter().fold(whole, |so_far, &value| step(so_far, value))
+fn fold_in_order(mut values: &[f64], start: f64, step: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut so_far = start;
+    while let Some((five, rest)) = values.split_first_chunk::<5>() {
+        so_far = five.iter().fold(so_far, |so_far, &value| step(so_far, value));
+        values = rest;
+    }
+    values.iter().fold(so_far, |so_far, &value| step(so_far, value))
 }
 
 fn count_filled(filled: &[u8]) -> u32 {

@@ -181,22 +181,6 @@ pub enum Error {
         /// Its interval.
         interval: String,
     },
-    /// The bars' stamps contradict the declared label.
-    #[error("{message}")]
-    Label {
-        /// The evidence, in words.
-        message: String,
-        /// The tape that shows it.
-        tape: TapeKey,
-        /// The first stamp of the session's bars.
-        ts_first_ns: i64,
-        /// The last stamp of the session's bars.
-        ts_last_ns: i64,
-        /// The session's open.
-        open_ns: i64,
-        /// The session's close.
-        close_ns: i64,
-    },
     /// Our own broken promise: the ledger of a session does not balance.
     #[error(
         "session {label}, tape {tape}: {rows_in} rows in, but {accounted} accounted for; this is a fault of backtape, please report it"

@@ -1,6 +1,7 @@
 //! One table: each fault of the core, its Python class, and the facts that the exception carries.
 
 use backtape_core::error::{Error, Place};
+use backtape_core::key::TapeKey;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -26,9 +27,15 @@ pub(crate) fn plain(py: Python<'_>, class: &str, message: &str) -> PyErr {
     raise(py, class, message, &PyDict::new(py)).unwrap_or_else(|failure| failure)
 }
 
+fn tape_facts(tape: &TapeKey, facts: &Bound<'_, PyDict>) -> PyResult<()> {
+    facts.set_item("tape", tape.to_string())?;
+    facts.set_item("symbol", &*tape.symbol)?;
+    facts.set_item("kind", tape.kind.name())?;
+    facts.set_item("interval_ns", tape.interval_ns)
+}
+
 fn place_facts(place: &Place, facts: &Bound<'_, PyDict>) -> PyResult<()> {
-    facts.set_item("tape", place.tape.to_string())?;
-    facts.set_item("symbol", &*place.tape.symbol)?;
+    tape_facts(&place.tape, facts)?;
     facts.set_item("source", &*place.source_name)?;
     facts.set_item("row", place.row)
 }
@@ -66,10 +73,9 @@ fn class_and_facts(error: &Error, facts: &Bound<'_, PyDict>) -> PyResult<&'stati
             facts.set_item("value", value)?;
             "NegativeError"
         }
-        Error::OffGrid { place, ts_ns, interval_ns, grid_ns } => {
+        Error::OffGrid { place, ts_ns, grid_ns, .. } => {
             place_facts(place, facts)?;
             facts.set_item("ts_ns", ts_ns)?;
-            facts.set_item("interval_ns", interval_ns)?;
             facts.set_item("grid_ns", grid_ns)?;
             "OffGridError"
         }
@@ -78,9 +84,9 @@ fn class_and_facts(error: &Error, facts: &Bound<'_, PyDict>) -> PyResult<&'stati
             facts.set_item("ts_ns", ts_ns)?;
             facts.set_item("column", column)?;
             facts.set_item("value", value)?;
-            facts.set_item("value_first", value_first)?;
-            facts.set_item("source_first", &**source_first)?;
-            facts.set_item("row_first", row_first)?;
+            facts.set_item("value_prev", value_first)?;
+            facts.set_item("source_prev", &**source_first)?;
+            facts.set_item("row_prev", row_first)?;
             "ConflictError"
         }
         other => return setup_facts(other, facts),
@@ -90,13 +96,13 @@ fn class_and_facts(error: &Error, facts: &Bound<'_, PyDict>) -> PyResult<&'stati
 fn setup_facts(error: &Error, facts: &Bound<'_, PyDict>) -> PyResult<&'static str> {
     Ok(match error {
         Error::TapeTwice { tape, source_first, source_name } => {
-            facts.set_item("tape", tape.to_string())?;
-            facts.set_item("source_first", &**source_first)?;
+            tape_facts(tape, facts)?;
+            facts.set_item("source_prev", &**source_first)?;
             facts.set_item("source", &**source_name)?;
             "DuplicateTapeError"
         }
         Error::BaseInterval { tape, interval } => {
-            facts.set_item("tape", tape.to_string())?;
+            tape_facts(tape, facts)?;
             facts.set_item("interval", interval)?;
             "IntervalError"
         }
@@ -104,14 +110,6 @@ fn setup_facts(error: &Error, facts: &Bound<'_, PyDict>) -> PyResult<&'static st
             facts.set_item("interval", interval)?;
             facts.set_item("base", base)?;
             "IntervalError"
-        }
-        Error::Label { tape, ts_first_ns, ts_last_ns, open_ns, close_ns, .. } => {
-            facts.set_item("tape", tape.to_string())?;
-            facts.set_item("ts_first_ns", ts_first_ns)?;
-            facts.set_item("ts_last_ns", ts_last_ns)?;
-            facts.set_item("open_ns", open_ns)?;
-            facts.set_item("close_ns", close_ns)?;
-            "LabelError"
         }
         Error::SpanInverted { start_ns, end_ns } => {
             facts.set_item("start_ns", start_ns)?;

@@ -39,7 +39,7 @@ mod _core {
     #[pymodule_export]
     use crate::columns::Columns;
     #[pymodule_export]
-    use crate::interval::{interval_name, parse};
+    use crate::interval::{checked_name, parse};
     #[pymodule_export]
     use crate::kernels::{Merge, aggregate, find_gaps};
     #[pymodule_export]

@@ -1,0 +1,76 @@
+"""What no contender can beat: the work that is left when all else is free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+from contender import ALL, BARS, Facts, Run, contender, instant_facts, loop_facts
+from peers import numpy_columns
+from workloads import PRICE, Work
+
+
+@contender("J1", "limit: merged columns copied into memory in use", "limit", quick=True)
+def _copy(work: Work) -> Run:
+    every, of_kind = numpy_columns(work)
+    merged = [*every.values(), *(column for own in of_kind.values() for column in own.values())]
+    copies = [column.copy() for column in merged]
+
+    def run() -> Callable[[], Facts]:
+        for copy, column in zip(copies, merged, strict=True):
+            np.copyto(copy, column)
+        return dict
+
+    return run
+
+
+@contender("J2", "limit: loop over zip of merged lists", "limit", quick=True, rows_max=2_000_000)
+def _zip(work: Work) -> Run:
+    every, of_kind = numpy_columns(work)
+    prices = np.concatenate([own[PRICE[kind]] for kind, own in of_kind.items()]).tolist()
+    stamps = every["available_at"].tolist()
+
+    def run() -> Callable[[], Facts]:
+        total = 0.0
+        for _, price in zip(stamps, prices, strict=True):
+            total += price
+        return lambda: loop_facts(total)
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    ts: int
+
+
+@contender("J2", "limit: loop over one object, event.ts", "limit", workloads=ALL, quick=True)
+def _one_object(work: Work) -> Run:
+    event = _Event(0)
+
+    def run() -> Callable[[], Facts]:
+        for same in repeat(event, work.rows):
+            same.ts  # noqa: B018  # the read is what is timed
+        return dict
+
+    return run
+
+
+@contender("J3", "limit: slices of merged columns", "limit", workloads=BARS, quick=True)
+def _slices(work: Work) -> Run:
+    every, of_kind = numpy_columns(work)
+    closes = of_kind["bar"]["close"]
+    starts = np.flatnonzero(np.diff(every["available_at"], prepend=0)).tolist()
+    ends = [*starts[1:], len(closes)]
+
+    def run() -> Callable[[], Facts]:
+        bars, total = 0, 0.0
+        for start, end in zip(starts, ends, strict=True):
+            own = closes[start:end]
+            bars += len(own)
+            total += own[0]
+        return lambda: instant_facts(bars, float(total))
+
+    return run

@@ -1,0 +1,231 @@
+"""backtape as its users get it: digest, ledger and hours are on, and tables in memory are its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import backtape
+import numpy as np
+import pyarrow as pa
+from contender import (
+    BARS,
+    Facts,
+    Run,
+    bucket_facts,
+    contender,
+    gap_facts,
+    instant_facts,
+    loop_facts,
+    wide_facts,
+)
+from workloads import NUMBERS, Kind, Work
+
+Tables = dict[str, dict[str, pa.Table]]
+"""By kind and symbol."""
+
+
+def _tables(work: Work) -> Tables:
+    stamp = pa.timestamp("ns", tz="UTC")
+
+    def table(columns: dict[str, np.ndarray]) -> pa.Table:
+        numbers = {name: pa.array(values) for name, values in columns.items() if name != "ts"}
+        return pa.table({"ts": pa.array(columns["ts"]).cast(stamp), **numbers})
+
+    return {kind: {tape.symbol: table(tape.columns) for tape in work.of_kind(kind)} for kind in work.kinds}
+
+
+def _replay(work: Work, tables: Tables, derived: tuple[str, ...] = ()) -> backtape.Replay:
+    return backtape.replay(tables, kinds=work.kinds, calendar="XNYS", derived=derived)
+
+
+def _facts(work: Work, table: pa.Table) -> Facts:
+    """Facts of merged events; session open and close are left out."""
+    table = table.unify_dictionaries().combine_chunks()
+    kinds, symbols = (table[name].chunk(0) for name in ("kind", "symbol"))
+    kind_words, symbol_words = kinds.dictionary.to_pylist(), symbols.dictionary.to_pylist()
+    number = {(tape.kind, tape.symbol): place for place, tape in enumerate(work.tapes)}
+    numbers = np.array([[number.get((kind, symbol), -1) for symbol in symbol_words] for kind in kind_words])
+    codes = symbols.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    tapes = np.where(symbols.is_valid().to_numpy(zero_copy_only=False), numbers[kinds.indices.to_numpy(), codes], -1)
+    is_row = tapes >= 0
+    return wide_facts(work, tapes[is_row], lambda name: table[name].to_numpy()[is_row])
+
+
+@contender("J1", "backtape: batches()", "ours", package="backtape", quick=True)
+def _batches(work: Work) -> Run:
+    tables = _tables(work)
+
+    def run() -> Callable[[], Facts]:
+        rows = sum(batch.num_rows for batch in _replay(work, tables).batches())
+        assert rows == work.rows + 2 * len(work.spans), "every row comes, and each session's open and close"
+        return lambda: _facts(work, _replay(work, tables).to_arrow())
+
+    return run
+
+
+@contender("J1", "backtape: to_arrow()", "ours", package="backtape", quick=True)
+def _to_arrow(work: Work) -> Run:
+    tables = _tables(work)
+
+    def run() -> Callable[[], Facts]:
+        table = _replay(work, tables).to_arrow()
+        return lambda: _facts(work, table)
+
+    return run
+
+
+@contender("J1", "backtape: merge(), the kernel alone", "ours", package="backtape")
+def _merge(work: Work) -> Run:
+    tables = _tables(work)
+
+    def run() -> Callable[[], Facts]:
+        rows = sum(batch.num_rows for batch in backtape.merge(tables))
+        assert rows == work.rows, "every row comes"
+        return lambda: _facts(work, backtape.merge(tables).read_all())
+
+    return run
+
+
+def _sum_bars(events: Iterable[backtape.Event]) -> float:
+    total = 0.0
+    bar = backtape.Bar
+    for event in events:
+        if isinstance(event, bar):
+            total += event.close
+    return total
+
+
+def _sum_trades(events: Iterable[backtape.Event]) -> float:
+    total = 0.0
+    trade = backtape.Trade
+    for event in events:
+        if isinstance(event, trade):
+            total += event.price
+    return total
+
+
+def _sum_mixed(events: Iterable[backtape.Event]) -> float:
+    total = 0.0
+    bar, quote, trade = backtape.Bar, backtape.Quote, backtape.Trade
+    for event in events:
+        if isinstance(event, quote):
+            total += event.bid
+        elif isinstance(event, trade):
+            total += event.price
+        elif isinstance(event, bar):
+            total += event.close
+    return total
+
+
+_SUMS: dict[tuple[Kind, ...], Callable[[Iterable[backtape.Event]], float]] = {
+    ("bar",): _sum_bars,
+    ("trade",): _sum_trades,
+    ("bar", "quote", "trade"): _sum_mixed,
+}
+
+
+@contender("J2", "backtape: for event in replay, its kind and its price", "ours", package="backtape", quick=True)
+def _events(work: Work) -> Run:
+    tables, total_of = _tables(work), _SUMS[work.kinds]
+
+    def run() -> Callable[[], Facts]:
+        total = total_of(_replay(work, tables))
+        return lambda: loop_facts(total)
+
+    return run
+
+
+@contender("J2", "backtape: for event in replay, event.ts", "ours", package="backtape", quick=True)
+def _stamps(work: Work) -> Run:
+    tables = _tables(work)
+
+    def run() -> Callable[[], Facts]:
+        last = 0
+        for event in _replay(work, tables):
+            last = event.ts
+        return lambda: {"last": last}  # the close of the last session: nothing was left out
+
+    return run
+
+
+@contender("J3", "backtape: moments(), bars and their closes", "ours", package="backtape", workloads=BARS, quick=True)
+def _moments(work: Work) -> Run:
+    tables = _tables(work)
+
+    def run() -> Callable[[], Facts]:
+        bars, total = 0, 0.0
+        for moment in _replay(work, tables).moments():
+            closes = moment.bars["1m"].close
+            if len(closes):
+                bars += len(closes)
+                total += closes[0]
+        return lambda: instant_facts(bars, float(total))
+
+    return run
+
+
+def _derived_facts(tables: dict[int, pa.Table]) -> Facts:
+    found: dict[str, int | float] = {}
+    for minutes, table in tables.items():
+        found |= bucket_facts(minutes, lambda name, table=table: table[name].to_numpy())
+    return found
+
+
+@contender("J4", "backtape: aggregate()", "ours", package="backtape", workloads=BARS, quick=True)
+def _aggregate(work: Work) -> Run:
+    tables = _tables(work)["bar"]
+
+    def run() -> Callable[[], Facts]:
+        made = {minutes: backtape.aggregate(tables, f"{minutes}m", calendar="XNYS") for minutes in (5, 15)}
+        return lambda: _derived_facts(made)
+
+    return run
+
+
+@contender("J4", "backtape: replay(derived=...).batches()", "ours", package="backtape", workloads=BARS)
+def _derived(work: Work) -> Run:
+    tables = _tables(work)
+
+    def run() -> Callable[[], Facts]:
+        batches = list(_replay(work, tables, ("5m", "15m")).batches())
+
+        def facts() -> Facts:
+            table = pa.Table.from_batches(batches).select(["interval_ns", *NUMBERS["bar"]])
+            interval = table["interval_ns"].fill_null(0).to_numpy()
+            return _derived_facts({m: table.filter(pa.array(interval == m * 60_000_000_000)) for m in (5, 15)})
+
+        return facts
+
+    return run
+
+
+@contender("J5", "backtape: find_gaps()", "ours", package="backtape", workloads=BARS, quick=True)
+def _find_gaps(work: Work) -> Run:
+    tables = _tables(work)["bar"]
+
+    def run() -> Callable[[], Facts]:
+        gaps = backtape.find_gaps(tables, calendar="XNYS")
+        symbols = gaps["symbol"].combine_chunks()
+        n_missing = gaps["n_missing"].to_numpy()
+        missing = np.bincount(symbols.indices.to_numpy(), n_missing, len(work.tapes))
+        return lambda: gap_facts(n_missing, missing, work.minutes)
+
+    return run
+
+
+@contender("J5", "backtape: quality(), the whole report", "ours", package="backtape", workloads=BARS)
+def _quality(work: Work) -> Run:
+    tables = _tables(work)["bar"]
+
+    def run() -> Callable[[], Facts]:
+        report = backtape.quality(tables)
+
+        def facts() -> Facts:
+            by_symbol = report.table.group_by("symbol").aggregate([("missing", "sum")])
+            return gap_facts(report.missing["n_missing"].to_numpy(), by_symbol["missing_sum"].to_numpy(), work.minutes)
+
+        return facts
+
+    return run
+
+
