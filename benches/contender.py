@@ -105,10 +105,11 @@ def instant_facts(bars: int, first_closes: float) -> Facts:
     return {"bars": bars, "first closes": first_closes}
 
 
-def bucket_facts(minutes: int, bars: Callable[[str], np.ndarray]) -> Facts:
-    """Facts of bars of so many minutes, in any order; `bars` gets a column by name."""
-    sums = {f"{minutes}m {name}": float(bars(name).sum()) for name in NUMBERS["bar"]}
-    return {f"{minutes}m bars": len(bars("close")), **sums}
+def bucket_facts(bars: Mapping[int, Callable[[str], np.ndarray]]) -> Facts:
+    """Facts of longer bars, in any order: by minutes, what gets a column by name."""
+    counts = {f"{minutes}m bars": len(column("close")) for minutes, column in bars.items()}
+    sums = {f"{m}m {name}": float(column(name).sum()) for m, column in bars.items() for name in NUMBERS["bar"]}
+    return {**counts, **sums}
 
 
 def gap_facts(n_missing: np.ndarray, missing_by_symbol: np.ndarray, minutes: int) -> Facts:
@@ -121,6 +122,7 @@ def reference(job: str, work: Work) -> Facts:
     """Facts of the first rows of a workload, for contenders that play no more than these."""
     if job == "J2":
         return loop_facts(sum(float(tape.columns[PRICE[tape.kind]].sum()) for tape in work.tapes))
-    assert job == "J1" and len(work.kinds) == 1, "other jobs are played whole"
+    assert job == "J1", "other jobs are played whole"
+    assert len(work.kinds) == 1, "a workload of several kinds has no one table"
     order = numpy_order(work)
     return wide_facts(work, work.tape_numbers()[order], lambda name: work.column(name)[order])

@@ -18,7 +18,7 @@ from contender import (
     loop_facts,
     wide_facts,
 )
-from workloads import NUMBERS, Kind, Work
+from workloads import MINUTE_NS, NUMBERS, Kind, Work
 
 Tables = dict[str, dict[str, pa.Table]]
 """By kind and symbol."""
@@ -164,11 +164,12 @@ def _moments(work: Work) -> Run:
     return run
 
 
-def _derived_facts(tables: dict[int, pa.Table]) -> Facts:
-    found: dict[str, int | float] = {}
-    for minutes, table in tables.items():
-        found |= bucket_facts(minutes, lambda name, table=table: table[name].to_numpy())
-    return found
+def _column_of(table: pa.Table) -> Callable[[str], np.ndarray]:
+    return lambda name: table[name].to_numpy()
+
+
+def _longer_facts(tables: dict[int, pa.Table]) -> Facts:
+    return bucket_facts({minutes: _column_of(table) for minutes, table in tables.items()})
 
 
 @contender("J4", "backtape: aggregate()", "ours", package="backtape", workloads=BARS, quick=True)
@@ -177,7 +178,7 @@ def _aggregate(work: Work) -> Run:
 
     def run() -> Callable[[], Facts]:
         made = {minutes: backtape.aggregate(tables, f"{minutes}m", calendar="XNYS") for minutes in (5, 15)}
-        return lambda: _derived_facts(made)
+        return lambda: _longer_facts(made)
 
     return run
 
@@ -192,7 +193,7 @@ def _derived(work: Work) -> Run:
         def facts() -> Facts:
             table = pa.Table.from_batches(batches).select(["interval_ns", *NUMBERS["bar"]])
             interval = table["interval_ns"].fill_null(0).to_numpy()
-            return _derived_facts({m: table.filter(pa.array(interval == m * 60_000_000_000)) for m in (5, 15)})
+            return _longer_facts({m: table.filter(pa.array(interval == m * MINUTE_NS)) for m in (5, 15)})
 
         return facts
 
@@ -227,5 +228,3 @@ def _quality(work: Work) -> Run:
         return facts
 
     return run
-
-

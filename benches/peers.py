@@ -10,7 +10,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from contender import (
@@ -164,24 +164,35 @@ def _duckdb_columns(work: Work) -> Run:
     connection = duckdb_table(work)
 
     def run() -> Callable[[], Facts]:
-        merged = connection.execute(_DUCKDB_SORTED).to_arrow_table()
+        merged = connection.sql(_DUCKDB_SORTED).to_arrow_table()
         return lambda: wide_facts(work, merged["tape"].to_numpy(), lambda name: merged[name].to_numpy())
 
     return run
 
 
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
+"""Python values of several types."""
+
+
+_KEYED: dict[Kind, tuple[str, ...]] = {
+    kind: ("available_at", "tape", "", "", "ts", *numbers) for kind, numbers in NUMBERS.items()
+}
 
 
 def _rows(tape: Tape) -> Iterator[Row]:
     """Rows of a tape as tuples of Python values: symbol, stamp, numbers."""
-    return zip(repeat(tape.symbol), *(tape.columns[name].tolist() for name in ("ts", *NUMBERS[tape.kind])), strict=False)
+    return zip(
+        repeat(tape.symbol), *(tape.columns[name].tolist() for name in ("ts", *NUMBERS[tape.kind])), strict=False
+    )
 
 
-def _keyed(work: Work) -> list[list[tuple[int, int, int, Row]]]:
-    """For each tape a list of (time, tape, row, values)."""
+def _keyed(work: Work) -> list[list[Row]]:
+    """For each tape a list of (time, tape, row, symbol, stamp, numbers)."""
     return [
-        list(zip(tape.available_at.tolist(), repeat(number), range(len(tape)), _rows(tape), strict=False))
+        [
+            (at, number, row, *values)
+            for row, (at, values) in enumerate(zip(tape.available_at.tolist(), _rows(tape), strict=True))
+        ]
         for number, tape in enumerate(work.tapes)
     ]
 
@@ -191,11 +202,9 @@ def _heapq_columns(work: Work) -> Run:
     lists, kind = _keyed(work), work.kinds[0]
 
     def run() -> Callable[[], Facts]:
-        times, tapes, _, rows = zip(*heapq.merge(*lists), strict=True)
-        columns = zip(("symbol", "ts", *NUMBERS[kind]), zip(*rows, strict=True), strict=True)
-        arrays = {name: np.array(values) for name, values in columns if name != "symbol"}
-        assert len(times) == len(arrays["ts"])
-        return lambda: merged_facts(np.array(tapes), {kind: arrays})
+        columns = zip(*heapq.merge(*lists), strict=True)
+        merged = {name: np.array(values) for name, values in zip(_KEYED[kind], columns, strict=True) if name}
+        return lambda: merged_facts(merged["tape"], {kind: merged})
 
     return run
 
@@ -211,7 +220,7 @@ def _place(kind: Kind) -> int:
 def _sum_of(rows: Iterable[Row], place: int) -> Callable[[], Facts]:
     total = 0.0
     for row in rows:
-        total += row[place]  # type: ignore[operator]  # a tuple of mixed types
+        total += row[place]
     return lambda: loop_facts(total)
 
 
@@ -236,7 +245,7 @@ def _numpy_tuples(work: Work) -> Run:
 def _numpy_namedtuples(work: Work) -> Run:
     kind = work.kinds[0]
     price = itemgetter(_place(kind))
-    event = namedtuple("Event", ("symbol", "ts", *NUMBERS[kind]))  # type: ignore[misc]  # noqa: PYI024  # names by kind
+    event = namedtuple("Event", ("symbol", "ts", *NUMBERS[kind]))  # type: ignore[misc]  # names by kind
 
     def run() -> Callable[[], Facts]:
         total = 0.0
@@ -255,7 +264,7 @@ def _numpy_mixed(work: Work) -> Run:
         total = 0.0
         takes = [_rows(tape).__next__ for tape in work.tapes]
         for number in work.tape_numbers()[numpy_order(work)].tolist():
-            total += takes[number]()[places[number]]  # type: ignore[operator]  # a tuple of mixed types
+            total += takes[number]()[places[number]]
         return lambda: loop_facts(total)
 
     return run
@@ -314,14 +323,12 @@ def _duckdb_rows(work: Work) -> Run:
 
 @contender("J2", "heapq.merge of tuples made before", "peer", rows_max=1_000_000)
 def _heapq_rows(work: Work) -> Run:
-    lists, places = _keyed(work), [_place(tape.kind) for tape in work.tapes]
+    lists, places = _keyed(work), [3 + _place(tape.kind) for tape in work.tapes]
 
     def run() -> Callable[[], Facts]:
         total = 0.0
-        for _, tape, _, row in heapq.merge(*lists):
-            total += row[places[tape]]  # type: ignore[operator]  # a tuple of mixed types
+        for row in heapq.merge(*lists):
+            total += row[places[row[1]]]
         return lambda: loop_facts(total)
 
     return run
-
-

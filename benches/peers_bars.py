@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from contender import BARS, Facts, Run, bucket_facts, contender, gap_facts, instant_facts
@@ -98,18 +99,31 @@ def _pandas_groups(work: Work) -> Run:
 # J4, longer bars
 
 
+class _Column(Protocol):
+    def to_numpy(self) -> np.ndarray: ...
+
+
+class _Frame(Protocol):
+    """A frame of polars or pandas, or a table of pyarrow."""
+
+    def __getitem__(self, name: str, /) -> _Column: ...
+
+
+def _columns(frame: _Frame) -> Callable[[str], np.ndarray]:
+    return lambda name: frame[name].to_numpy()
+
+
 @contender("J4", "numpy: reduceat", "peer", workloads=BARS, quick=True)
 def _numpy_reduce(work: Work) -> Run:
     def run() -> Callable[[], Facts]:
         stamps, tapes = work.column("ts"), work.tape_numbers()
         columns = {name: work.column(name) for name in NUMBERS["bar"]}
-        facts: dict[str, int | float] = {}
-        made: list[tuple[int, dict[str, np.ndarray]]] = []
+        made: dict[int, dict[str, np.ndarray]] = {}
         for minutes in _LONGER:
             bucket = stamps // (minutes * MINUTE_NS)
             starts = np.flatnonzero(np.diff(bucket, prepend=-1) | np.diff(tapes, prepend=tapes[:1]))
             ends = np.append(starts[1:], len(stamps))
-            bars = {
+            made[minutes] = {
                 "ts": bucket[starts] * (minutes * MINUTE_NS),
                 "tape": tapes[starts],
                 "open": columns["open"][starts],
@@ -118,14 +132,7 @@ def _numpy_reduce(work: Work) -> Run:
                 "close": columns["close"][ends - 1],
                 "volume": np.add.reduceat(columns["volume"], starts),
             }
-            made.append((minutes, bars))
-
-        def told() -> Facts:
-            for minutes, bars in made:
-                facts.update(bucket_facts(minutes, bars.__getitem__))
-            return facts
-
-        return told
+        return lambda: bucket_facts({minutes: bars.__getitem__ for minutes, bars in made.items()})
 
     return run
 
@@ -147,14 +154,7 @@ def _polars_groups(work: Work) -> Run:
         bars = pl.concat(frames, rechunk=True).with_columns(tape=pl.Series(work.tape_numbers())).lazy()
         keys = {minutes: ("tape", pl.col("ts") // (minutes * MINUTE_NS)) for minutes in _LONGER}
         made = {m: bars.group_by(*key, maintain_order=True).agg(longer).collect() for m, key in keys.items()}
-
-        def facts() -> Facts:
-            told: dict[str, int | float] = {}
-            for minutes, frame in made.items():
-                told |= bucket_facts(minutes, lambda name, frame=frame: frame[name].to_numpy())
-            return told
-
-        return facts
+        return lambda: bucket_facts({minutes: _columns(frame) for minutes, frame in made.items()})
 
     return run
 
@@ -170,14 +170,7 @@ def _pandas_longer(work: Work) -> Run:
         bars = pd.concat(frames, ignore_index=True)
         bars["tape"] = work.tape_numbers()
         made = {m: bars.groupby(["tape", bars["ts"] // (m * MINUTE_NS)], sort=False).agg(how) for m in _LONGER}
-
-        def facts() -> Facts:
-            told: dict[str, int | float] = {}
-            for minutes, frame in made.items():
-                told |= bucket_facts(minutes, lambda name, frame=frame: frame[name].to_numpy())
-            return told
-
-        return facts
+        return lambda: bucket_facts({minutes: _columns(frame) for minutes, frame in made.items()})
 
     return run
 
@@ -191,15 +184,8 @@ def _duckdb_longer(work: Work) -> Run:
     )
 
     def run() -> Callable[[], Facts]:
-        made = {m: connection.execute(query.format(ns=m * MINUTE_NS)).to_arrow_table() for m in _LONGER}
-
-        def facts() -> Facts:
-            told: dict[str, int | float] = {}
-            for minutes, table in made.items():
-                told |= bucket_facts(minutes, lambda name, table=table: table[name].to_numpy())
-            return told
-
-        return facts
+        made = {m: connection.sql(query.format(ns=m * MINUTE_NS)).to_arrow_table() for m in _LONGER}
+        return lambda: bucket_facts({minutes: _columns(table) for minutes, table in made.items()})
 
     return run
 

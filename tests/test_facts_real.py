@@ -94,11 +94,11 @@ def test_the_mixed_day_is_merged_as_the_facts_say() -> None:
     replay = backtape.replay(
         real_data.folder(), symbols=["AIG", "IBM"], start=day, end=day, kinds=("bar", "quote", "trade"), grace=0
     )
-    lines, kinds, instants = [], Counter[str](), set()
-    names = {backtape.Bar: "bar", backtape.Quote: "quote", backtape.Trade: "trade"}
+    lines: list[str] = []
+    kinds, instants = Counter[str](), set[int]()
     for event in replay:
-        kind = names.get(type(event))
-        if kind is not None:
+        if not isinstance(event, backtape.SessionOpen | backtape.SessionClose):
+            kind = type(event).__name__.lower()
             lines.append(f"{event.available_at},{kind},{event.symbol}")
             kinds[kind] += 1
             instants.add(event.available_at)

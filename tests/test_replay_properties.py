@@ -30,7 +30,7 @@ from observed import (
     table_facts,
     tape_facts,
 )
-from oracles import MINUTE, SECOND, Event, View, base_interval, due_until, events, ledger, visible
+from oracles import MINUTE, SECOND, Event, View, base_interval, due_until, events, ledger, plain, visible
 from strategies import COLUMNS, SCENES, Market, bar, examples, markets, trade
 
 
@@ -109,8 +109,7 @@ def check_view(data: backtape.SymbolData, view: View, market: Market, symbol: st
             assert [one[::2] for one in tape_facts(getattr(data, stream), kind)] == [(one[3], one[5]) for one in seen]
     if base is not None or "trade" in kinds:
         assert data.volume == view.volume
-        for number, seen_number in ((data.high, view.high), (data.low, view.low)):
-            assert (None if number is None or math.isnan(number) else number) == seen_number
+        assert plain([data.high, data.low]) == (view.high, view.low)
 
 
 def check_bars(data: backtape.SymbolData, view: View, market: Market, base: int) -> None:
@@ -175,7 +174,7 @@ def test_a_batch_shows_up_to_its_end_and_nothing_later(market: Market, rows: int
         taken += batch.num_rows
         assert is_last_of_its_instant(stream, taken)
         assert replay.now_ns == stream[taken].available_at
-        if number % 5 == 0:
+        if number in (0, 2, 7, 19, 53):
             for symbol in market.symbols:
                 view = visible(market.days, stream, taken, symbol, base[symbol])
                 check_view(replay.data[symbol], view, market, symbol, base[symbol])
@@ -201,7 +200,9 @@ def test_the_standing_quote_is_the_last_one_so_far_of_its_session(market: Market
                 standing = replay.data[symbol].quote
                 assert before == [] or (standing is not None and standing.ts == before[-1].ts)
         elif isinstance(event, backtape.Quote):
-            assert fact(replay.data[event.symbol].quote) == fact(event)
+            standing = replay.data[event.symbol].quote
+            assert standing is not None
+            assert fact(standing) == fact(event)
 
 
 @examples(40)

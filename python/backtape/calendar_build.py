@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+
 from backtape.calendar_table import CalendarTable, Int64s, date_of
 from backtape.errors import ConfigError, UnknownCalendarError
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+
 from backtape.calendar_table import CalendarTable, Int64s
 
 FOLDER_VARIABLE: Final = "BACKTAPE_CACHE_DIR"

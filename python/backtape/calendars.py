@@ -17,6 +17,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+
 from backtape.calendar_cache import cache_folder, load_table
 from backtape.calendar_table import CalendarTable, date_of, day_of
 from backtape.errors import CalendarRangeError, ConfigError, SpanError

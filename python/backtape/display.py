@@ -46,8 +46,6 @@ def text_table(table: pa.Table) -> str:
 def html_table(table: pa.Table) -> str:
     """Return a table as HTML."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.column_names)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _cells(table)
-    )
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _cells(table))
     more = _more(table)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" + (f"<p>{more}</p>" if more else "")

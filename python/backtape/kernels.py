@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import pyarrow as pa
+
 from backtape import _core
 from backtape.arrow_types import ArrowStreamable, stamps_ns
 from backtape.calendars import calendar as calendar_of
@@ -34,9 +36,7 @@ def merge(tapes: Tables, *, rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(merged.schema(), merged)
 
 
-def aggregate(
-    bars: Tables, interval: str, *, calendar: str | None = None, sessions: Spans | None = None
-) -> pa.Table:
+def aggregate(bars: Tables, interval: str, *, calendar: str | None = None, sessions: Spans | None = None) -> pa.Table:
     """Make bars of a longer interval from 1s or 1m bars, by time: anchored at each open, cut at each close.
 
     `bars`: as for `replay`; a table without a symbol column is one symbol. Give either `calendar`, or `sessions`.
@@ -87,9 +87,7 @@ def _bars(bars: Tables) -> MemoryRepository:
     return repository
 
 
-def _spans(
-    repository: MemoryRepository, calendar: str | None, sessions: Spans | None
-) -> list[tuple[int, int]]:
+def _spans(repository: MemoryRepository, calendar: str | None, sessions: Spans | None) -> list[tuple[int, int]]:
     if (calendar is None) == (sessions is None):
         raise ConfigError("give either calendar= or sessions=", setting="sessions")
     if sessions is not None:
@@ -109,7 +107,7 @@ def _pairs(sessions: Spans) -> list[tuple[int, int]]:
         pairs: Sequence[tuple[int, int]] = list(zip(opens.tolist(), closes.tolist(), strict=True))
     else:
         pairs = [(int(start), int(end)) for start, end in sessions]
-    for before, after in zip(pairs, pairs[1:], strict=False):
+    for before, after in pairwise(pairs):
         if after[0] < before[1]:
             raise ConfigError(
                 f"sessions must ascend: one ends at {before[1]} ns, and the next starts at {after[0]} ns",

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+
 from backtape.calendars import Session, calendar as calendar_of
 from backtape.display import html_table, text_table
 from backtape.model import interval_ns
 from backtape.normalise import Shape
-from backtape.session import Request, SessionLoader
+from backtape.request import Request
+from backtape.session import SessionLoader
 from backtape.sources import Source, repository_of
 from backtape.window import When, window
 
@@ -59,7 +61,9 @@ class QualityReport:
         """Write `table` as CSV."""
         import pyarrow.csv as pa_csv
 
-        stamps = [pa.field(name, pa.string()) if name in ("first", "last") else _TABLE.field(name) for name in _TABLE.names]
+        stamps = [
+            pa.field(name, pa.string()) if name in ("first", "last") else _TABLE.field(name) for name in _TABLE.names
+        ]
         pa_csv.write_csv(self.table.cast(pa.schema(stamps)), path)
 
     def to_html(self, path: str | PathLike[str]) -> None:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal
 
 import pyarrow as pa
+
 from backtape._core import (
     Bar,
     Chunk,
@@ -21,17 +22,18 @@ from backtape._core import (
     Quote,
     SessionClose,
     SessionOpen,
-    SymbolData,
     Trade,
 )
 from backtape.calendars import Calendar, Session, calendar as calendar_of
-from backtape.errors import ConfigError, StateError, UnknownSymbolError
-from backtape.model import Kind, interval_ns, kind_of
+from backtape.data import Data
+from backtape.errors import StateError
+from backtape.model import Kind
 from backtape.normalise import Shape
 from backtape.prefetch import Prefetch
 from backtape.report import Report, report_of
 from backtape.repositories.base import Repository
-from backtape.session import Request, SessionLoader
+from backtape.request import check_pace, request_of
+from backtape.session import SessionLoader
 from backtape.sources import Source, repository_of
 from backtape.window import When, Window, window
 
@@ -69,7 +71,8 @@ def replay(
     """Make a replay of market history in strict order, session by session.
 
     Args:
-        source: a path or glob of Parquet files, a `Repository`, a table, tables, or a mapping of them by symbol or kind.
+        source: a path or glob of Parquet files, a `Repository`, a table, tables, or a mapping of them by symbol or
+            kind.
         start, end: session labels, both inclusive (date or "2013-10-07"), or datetimes, half-open on `available_at`
             (naive ones are exchange time). A start within a session delivers its earlier rows first, as catch-up.
             Without them, all that the source holds.
@@ -100,96 +103,37 @@ def replay(
     """
     shape = Shape(label=label, zone=zone, unit=unit, columns=dict(columns or {}), price_scale=price_scale)
     exchange = calendar_of(calendar)
-    request = Request(
-        kinds=tuple(dict.fromkeys(kind_of(kind) for kind in _several(kinds))),
-        intervals_ns=tuple(dict.fromkeys(interval_ns(name) for name in _several(interval))),
-        symbols=None if symbols is None else tuple(dict.fromkeys(_several(symbols))),
+    request = request_of(
+        kinds=kinds,
+        interval=interval,
+        symbols=symbols,
         hours=hours,
-        grace_ns=_grace_ns(grace, exchange),
-        derived_ns=tuple(sorted({interval_ns(name) for name in _several(derived)})),
+        grace=grace,
+        exchange=exchange,
+        derived=derived,
         on_bad_rows=on_bad_rows,
         on_label=on_label,
         label=label,
     )
-    _check(request, history=history, speed=speed, chunk_rows=chunk_rows)
+    check_pace(history=history, speed=speed, chunk_rows=chunk_rows)
     declared_ns = request.intervals_ns[0] if len(request.intervals_ns) == 1 else None
     repository = repository_of(source, shape, interval_ns=declared_ns)
     loader = SessionLoader(repository, request)
     played = window(exchange, start, end, days=_days(repository, start, end), hours=hours, grace_ns=request.grace_ns)
     return Replay(
-        loader, played, exchange, kinds=request.kinds, history=history, speed=speed, ahead=prefetch, chunk_rows=chunk_rows
+        loader,
+        played,
+        exchange,
+        kinds=request.kinds,
+        history=history,
+        speed=speed,
+        ahead=prefetch,
+        chunk_rows=chunk_rows,
     )
 
 
 def _days(repository: Repository, start: When, end: When) -> tuple[int, int] | None:
     return repository.days() if start is None or end is None else None
-
-
-def _several(words: Sequence[str] | str) -> Sequence[str]:
-    return (words,) if isinstance(words, str) else words
-
-
-def _grace_ns(grace: str | int | datetime.timedelta | None, exchange: Calendar) -> int:
-    if grace is None:
-        return exchange.grace_ns
-    if isinstance(grace, datetime.timedelta) and grace >= datetime.timedelta():
-        return (grace.days * 86_400 + grace.seconds) * 1_000_000_000 + grace.microseconds * 1_000
-    if isinstance(grace, str):
-        return interval_ns(grace)
-    if grace == 0:
-        return 0
-    raise ConfigError(
-        f'grace is {grace!r}: it must be 0, a word such as "1m", or a timedelta of 0 or more',
-        setting="grace",
-        value=str(grace),
-    )
-
-
-def _check(request: Request, *, history: int, speed: float, chunk_rows: int | None) -> None:
-    for setting, value, known in (
-        ("hours", request.hours, ("regular", "all")),
-        ("on_bad_rows", request.on_bad_rows, ("raise", "quarantine")),
-        ("on_label", request.on_label, ("raise", "warn", "ignore")),
-    ):
-        if value not in known:
-            raise ConfigError(f'{setting} is "{value}": it must be {" or ".join(known)}', setting=setting, value=value)
-    if request.derived_ns and "bar" not in request.kinds:
-        asked = ", ".join(request.kinds)
-        raise ConfigError(
-            f'derived bars are made from bars, but kinds is {asked}; add "bar"', setting="derived", value=asked
-        )
-    if not 0.0 <= speed < float("inf"):
-        raise ConfigError(f"speed is {speed}: it must be 0 or a positive number", setting="speed", value=speed)
-    if history < 0:
-        raise ConfigError(f"history is {history}: it must be 0 or more", setting="history", value=history)
-    if chunk_rows is not None and chunk_rows < 1:
-        raise ConfigError(f"chunk_rows is {chunk_rows}: it must be 1 or more", setting="chunk_rows", value=chunk_rows)
-
-
-class Data(Mapping[str, SymbolData]):
-    """What is known of each symbol in the current session, up to `now` and no further."""
-
-    def __init__(self, player: Player, symbols: Sequence[str]) -> None:
-        self._data = {symbol: player.data(symbol) for symbol in symbols}
-
-    def __getitem__(self, symbol: str) -> SymbolData:
-        found = self._data.get(symbol)
-        if found is None:
-            known = ", ".join(list(self._data)[:10])
-            raise UnknownSymbolError(f"the replay has no symbol {symbol!r}; it has {known}", symbol=symbol)
-        return found
-
-    def __contains__(self, symbol: object) -> bool:
-        return symbol in self._data
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._data)
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __repr__(self) -> str:
-        return f"Data({', '.join(self._data)})"
 
 
 class Replay:
@@ -373,7 +317,7 @@ class Replay:
         """Chunks of events, session by session. The one pass over the replay begins here, at the call."""
         if self._begun:
             raise StateError(
-                "this replay was iterated already; a replay is read once: call backtape.replay(...) again for another pass",
+                "this replay was iterated already; a replay is read once: call backtape.replay(...) again",
                 state=self.state,
             )
         self._begun = True

@@ -7,13 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
 from backtape.display import html_table, text_table
 
 if TYPE_CHECKING:
     from backtape._core import LedgerRow, Player
     from backtape.calendars import Session
 
-_COUNTS = ("rows_in", "delivered", "out_of_hours", "stale", "duplicate", "rejected", "unread", "filled", "negative_prices")
+_COUNTS = (
+    "rows_in",
+    "delivered",
+    "out_of_hours",
+    "stale",
+    "duplicate",
+    "rejected",
+    "unread",
+    "filled",
+    "negative_prices",
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,10 @@ def _table(rows: Sequence[LedgerRow], quality: Sequence[tuple[str, int, int, int
     for row in rows:
         if row.kind == "bar":
             base.setdefault(row.symbol, row.interval)
-    found = [by_symbol.get(row.symbol) if base.get(row.symbol) == row.interval and row.kind == "bar" else None for row in rows]
+    found = [
+        by_symbol.get(row.symbol) if base.get(row.symbol) == row.interval and row.kind == "bar" else None
+        for row in rows
+    ]
     counts = {name: pa.array([getattr(row, name) for row in rows], pa.int64()) for name in _COUNTS}
     return pa.table(
         {
@@ -92,6 +106,8 @@ def _table(rows: Sequence[LedgerRow], quality: Sequence[tuple[str, int, int, int
             "present": pa.array([own and own[1] for own in found], pa.int64()),
             "missing": pa.array([own and own[0] - own[1] for own in found], pa.int64()),
             "gaps": pa.array([own and own[3] for own in found], pa.int64()),
-            "quality": pa.array([own and (100.0 * own[1] / own[0] if own[0] else 100.0) for own in found], pa.float64()),
+            "quality": pa.array(
+                [own and (100.0 * own[1] / own[0] if own[0] else 100.0) for own in found], pa.float64()
+            ),
         }
     )

@@ -5,32 +5,17 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from backtape._core import LoadedSession, Tapes, load_session
 from backtape.calendars import Session
 from backtape.errors import ConfigError, IntervalError, LabelError, UnknownSymbolError
-from backtape.model import Kind, TapeInfo, interval_name
+from backtape.model import TapeInfo, interval_name
 from backtape.repositories.base import Repository
 from backtape.repositories.memory import MemoryRepository
+from backtape.request import Request
 
 _ALWAYS = (-(2**63), 2**63 - 1)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a replay asks of its source, and how rows become events."""
-
-    kinds: tuple[Kind, ...]
-    intervals_ns: tuple[int, ...]
-    symbols: tuple[str, ...] | None
-    hours: Literal["regular", "all"]
-    grace_ns: int
-    derived_ns: tuple[int, ...]
-    on_bad_rows: Literal["raise", "quarantine"]
-    on_label: Literal["raise", "warn", "ignore"]
-    label: Literal["start", "end"]
 
 
 class SessionLoader:
@@ -112,10 +97,10 @@ class SessionLoader:
         tape, first_ns, last_ns, late = odd[0]
         other = "end" if self._request.label == "start" else "start"
         error = LabelError(
-            f'tape {tape}, session {session.label}: with label="{self._request.label}" its first bar starts at {first_ns}'
-            f" ns and its last at {last_ns} ns, but the session runs from {session.open_ns} to {session.close_ns} ns: the"
-            f' bars are one interval too {"late" if late else "early"}; give label="{other}", or on_label="ignore" if the'
-            " stamps are right",
+            f'tape {tape}, session {session.label}: with label="{self._request.label}" its first bar starts at'
+            f" {first_ns} ns and its last at {last_ns} ns, but the session runs from {session.open_ns} to"
+            f" {session.close_ns} ns: the bars are one interval too {'late' if late else 'early'}; give"
+            f' label="{other}", or on_label="ignore" if the stamps are right',
             tape=tape,
             label=self._request.label,
             session=session.label,
@@ -157,7 +142,9 @@ def _check_symbols(repository: Repository, symbols: Sequence[str], there: Sequen
         if symbol not in known:
             near = difflib.get_close_matches(symbol, known, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else f"; it has {len(known)} symbols"
-            raise UnknownSymbolError(f"{repository.name} has no row of symbol {symbol!r}{hint}", symbol=symbol, near=tuple(near))
+            raise UnknownSymbolError(
+                f"{repository.name} has no row of symbol {symbol!r}{hint}", symbol=symbol, near=tuple(near)
+            )
 
 
 def _wrong_interval(repository: Repository, request: Request, tapes: Sequence[TapeInfo]) -> IntervalError:
@@ -170,4 +157,9 @@ def _wrong_interval(repository: Repository, request: Request, tapes: Sequence[Ta
         if base
         else "a replay needs 1s or 1m bars, from which it derives the longer ones (derived=...)"
     )
-    return IntervalError(f"{repository.name} has bars of {names}, not of {asked}; {advice}", setting="interval", value=asked, interval=asked)
+    return IntervalError(
+        f"{repository.name} has bars of {names}, not of {asked}; {advice}",
+        setting="interval",
+        value=asked,
+        interval=asked,
+    )

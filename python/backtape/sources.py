@@ -33,11 +33,12 @@ def repository_of(source: Source, shape: Shape, *, interval_ns: int | None = Non
             price_scale=shape.price_scale,
         )
     if isinstance(source, Repository):
-        if declared := [field.name for field in dataclasses.fields(shape) if getattr(shape, field.name) != getattr(Shape(), field.name)]:
+        plain, names = Shape(), [field.name for field in dataclasses.fields(shape)]
+        if declared := [name for name in names if getattr(shape, name) != getattr(plain, name)]:
+            name = declared[0]
             raise ConfigError(
-                f"{declared[0]} is declared where the repository is opened, as in backtape.open(path, {declared[0]}=...),"
-                " not where it is replayed",
-                setting=declared[0],
+                f"{name} is declared where the repository is opened, as in backtape.open(path, {name}=...), not here",
+                setting=name,
             )
         return source
     return MemoryRepository(source, shape=shape, interval_ns=interval_ns)

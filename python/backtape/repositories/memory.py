@@ -9,6 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from backtape.arrow_types import ArrowStreamable, positions_ns, stamps_ns
 from backtape.errors import ConfigError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
@@ -112,8 +113,8 @@ class MemoryRepository:
         kind = kind or kind_of_columns(rows.schema.names, self._shape)
         if kind is None:
             raise SchemaError(
-                f"{source}: columns {', '.join(rows.schema.names)} fit no kind: bars need open, high, low, close, volume;"
-                " quotes bid and ask; trades price and size",
+                f"{source}: columns {', '.join(rows.schema.names)} fit no kind: bars need open, high, low, close and"
+                " volume; quotes bid and ask; trades price and size",
                 source=source,
             )
         if symbol is not None and (named := column_of(rows.schema.names, "symbol", self._shape)) is not None:
@@ -151,11 +152,13 @@ def _tables(source: Tables) -> Iterator[tuple[Kind | None, str | None, ArrowStre
                 for _, symbol, table in _tables(_checked(tables)):
                     yield kind_of(word), symbol, table
         else:
-            for symbol, table in source.items():
-                if not isinstance(table, ArrowStreamable):
-                    raise _unknown(table)
-                yield None, symbol, table
-    elif isinstance(source, Iterable) and not isinstance(source, str | bytes):
+            for symbol, rows in source.items():
+                if not isinstance(rows, ArrowStreamable):
+                    raise _unknown(rows)
+                yield None, symbol, rows
+    elif isinstance(source, str | bytes):
+        raise _unknown(source)
+    elif isinstance(source, Iterable):
         for table in source:
             if not isinstance(table, ArrowStreamable):
                 raise _unknown(table)

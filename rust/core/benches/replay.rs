@@ -51,7 +51,9 @@ fn merging(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("merge");
     for (name, tapes, kind) in [("bars", 100, Kind::Bar), ("bars", 1000, Kind::Bar), ("trades", 50, Kind::Trade)] {
         let mut steps = Steps(7);
-        let make = |_| if kind == Kind::Bar { minutes(&mut steps) } else { ticks(&mut steps, 4_000) };
+        let make = |_| {
+            if kind == Kind::Bar { minutes(&mut steps) } else { ticks(&mut steps, 4_000) }
+        };
         let columns: Vec<Vec<i64>> = (0..tapes).map(make).collect();
         let lane = |column| Lane { stamps_ns: column, lag_ns: 0, from: 0, to: <[i64]>::len(column) };
         let lanes: Vec<Lane<'_>> = columns.iter().map(|column| lane(column.as_slice())).collect();

@@ -114,10 +114,10 @@ mod tests {
         let tapes = tapes(&[("B", MINUTE, &[0, 1, 4]), ("A", MINUTE, &[0, 1, 2, 3, 4])]);
         let spans = [Span::new(0, 5 * MINUTE)?];
         let found = find_gaps(&tapes, &spans);
-        assert_eq!(found.iter().map(|own| (&*own.symbol, own.present, own.gaps.len())).collect::<Vec<_>>(), [
-            ("A", 5, 0),
-            ("B", 3, 1)
-        ]);
+        assert_eq!(
+            found.iter().map(|own| (&*own.symbol, own.present, own.gaps.len())).collect::<Vec<_>>(),
+            [("A", 5, 0), ("B", 3, 1)]
+        );
         let bars = aggregate(&tapes, &spans, 5 * MINUTE)?;
         assert_eq!(bars[1].1.n_present, [3]);
         assert!(matches!(aggregate(&tapes, &spans, MINUTE), Err(Error::IntervalNotMultiple { .. })));

@@ -87,12 +87,7 @@ pub fn check(key: &TapeKey, source_name: &Arc<str>, raw: RawRows, on_bad: OnBadR
 }
 
 fn into_rows(kind: Kind, raw: RawRows) -> Rows {
-    Rows {
-        kind,
-        ts_ns: raw.ts_ns.0,
-        values: raw.values.into_iter().map(|(column, _)| column).collect(),
-        filled: None,
-    }
+    Rows { kind, ts_ns: raw.ts_ns.0, values: raw.values.into_iter().map(|(column, _)| column).collect(), filled: None }
 }
 
 /// An absent side of a quote is NaN with size 0, however the source says it: null, or NaN.
@@ -143,7 +138,7 @@ fn values_are_clean(key: &TapeKey, raw: &RawRows) -> bool {
     let numbers = raw.values.iter().enumerate().all(|(c, (column, _))| match (key.kind, c < prices) {
         (Kind::Quote, true) => column.iter().fold(true, |ok, v| ok & !v.is_infinite()),
         (_, true) => column.iter().fold(true, |ok, v| ok & v.is_finite()),
-        (_, false) => column.iter().fold(true, |ok, &v| ok & (v >= 0.0) & (v < f64::INFINITY)),
+        (_, false) => column.iter().fold(true, |ok, &v| ok & (0.0..f64::INFINITY).contains(&v)),
     });
     if key.kind != Kind::Bar {
         return numbers;
@@ -186,7 +181,9 @@ impl Door<'_> {
         if let Some(fault) = self.bad_number(row, ts_ns).or_else(|| self.bad_bar(row, ts_ns)) {
             return Verdict::Bad(fault);
         }
-        let Some(last) = self.last else { return Verdict::Good };
+        let Some(last) = self.last else {
+            return Verdict::Good;
+        };
         let ts_prev_ns = self.raw.ts_ns.0[last];
         if ts_ns < ts_prev_ns {
             return Verdict::Bad(Error::Unsorted { place: self.place(row), ts_ns, ts_prev_ns });

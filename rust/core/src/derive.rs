@@ -167,10 +167,10 @@ fn cut_windows(
     }
 }
 
-/// Whether the rows begin at the open and no one is missing up to the last.
+/// Whether the rows begin at the open and none is missing up to the last: then the last one is as late as their number
+/// says. Any hole, and any later start, makes it later.
 fn is_unbroken(ts_ns: &[i64], open_ns: i64, base_ns: i64) -> bool {
-    let whole_ns = |last: i64| (ts_ns.len() as u64 - 1) * base_ns.unsigned_abs() == last.abs_diff(open_ns);
-    ts_ns.first() == Some(&open_ns) && ts_ns.last().is_some_and(|&last| whole_ns(last))
+    ts_ns.last().is_some_and(|last| last.abs_diff(open_ns) == (ts_ns.len() as u64 - 1) * base_ns.unsigned_abs())
 }
 
 fn highest(values: &[f64]) -> f64 {

@@ -81,7 +81,9 @@ mod tests {
 
     fn digest(events: &[u64]) -> String {
         let mut digest = Digest::default();
-        events.iter().for_each(|&event| digest.push(event));
+        for &event in events {
+            digest.push(event);
+        }
         digest.hex()
     }
 

@@ -60,7 +60,9 @@ pub enum Error {
         label: Arc<str>,
     },
     /// Sessions must be played in ascending order.
-    #[error("session {label} starts at {range_start_ns} ns, before session {label_prev} ends at {range_end_prev_ns} ns")]
+    #[error(
+        "session {label} starts at {range_start_ns} ns, before session {label_prev} ends at {range_end_prev_ns} ns"
+    )]
     SessionOutOfOrder {
         /// Label of the later call.
         label: Arc<str>,
@@ -146,7 +148,9 @@ pub enum Error {
         grid_ns: i64,
     },
     /// Two different bars under one stamp.
-    #[error("{place}: two bars at ts {ts_ns} ns differ in {column}: {value} here, {value_first} in {source_first} row {row_first}")]
+    #[error(
+        "{place}: two bars at ts {ts_ns} ns differ in {column}: {value} here, {value_first} in {source_first} row {row_first}"
+    )]
     Conflict {
         /// Where the later row stands.
         place: Place,
@@ -164,7 +168,9 @@ pub enum Error {
         row_first: u64,
     },
     /// Two sources hold the same tape.
-    #[error("tape {tape} comes twice: from {source_first} and from {source_name}; give each (kind, interval, symbol) once")]
+    #[error(
+        "tape {tape} comes twice: from {source_first} and from {source_name}; give each (kind, interval, symbol) once"
+    )]
     TapeTwice {
         /// The tape.
         tape: TapeKey,
@@ -174,7 +180,9 @@ pub enum Error {
         source_name: Arc<str>,
     },
     /// A bar tape that is neither 1s nor 1m.
-    #[error("tape {tape}: bars of {interval} can't be a base; feed 1s or 1m bars and ask for {interval} as a derived interval")]
+    #[error(
+        "tape {tape}: bars of {interval} can't be a base; feed 1s or 1m bars and ask for {interval} as a derived interval"
+    )]
     BaseInterval {
         /// The tape.
         tape: TapeKey,

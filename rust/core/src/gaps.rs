@@ -90,7 +90,9 @@ pub fn slots_expected(spans: &[Span], interval_ns: i64, until_ns: i64) -> u64 {
 /// [`slots_expected`].
 pub fn slots_present(ts_ns: &[i64], spans: &[Span], interval_ns: i64, until_ns: i64) -> u64 {
     debug_assert_on_grid(&[], spans, interval_ns);
-    let Some(ts_last_ns) = until_ns.checked_sub(interval_ns) else { return 0 };
+    let Some(ts_last_ns) = until_ns.checked_sub(interval_ns) else {
+        return 0;
+    };
     let known = &ts_ns[..ts_ns.partition_point(|&ts| ts <= ts_last_ns)];
     let present = |span: &Span| rows_until(known, span.end_ns()) - rows_until(known, span.start_ns());
     spans.iter().map(|span| present(span) as u64).sum()

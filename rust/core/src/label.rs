@@ -66,8 +66,12 @@ pub enum LabelEvidence {
 pub fn label_evidence(ts_ns: &[i64], range: Span, spans: &[Span], interval_ns: i64) -> LabelEvidence {
     debug_assert!(ts_ns.is_sorted_by(|a, b| a < b), "bars are strictly ascending when built");
     debug_assert!(ts_ns.iter().all(|&ts| range.contains(ts)), "the rows are those of the session");
-    let (Some(&ts_first), Some(&ts_last)) = (ts_ns.first(), ts_ns.last()) else { return LabelEvidence::Unclear };
-    let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return LabelEvidence::Unclear };
+    let (Some(&ts_first), Some(&ts_last)) = (ts_ns.first(), ts_ns.last()) else {
+        return LabelEvidence::Unclear;
+    };
+    let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
+        return LabelEvidence::Unclear;
+    };
     let after = |ts: i64, intervals: i64| ts.saturating_add(interval_ns.saturating_mul(intervals));
     let has = |ts: i64| ts_ns.binary_search(&ts).is_ok();
     let (open, close) = (first.start_ns(), last.end_ns());
@@ -175,16 +179,30 @@ mod tests {
         let hours = [span(570, 720), span(780, 960)];
         let right = [minutes(570..720), minutes(780..960)].concat();
         assert_eq!(answers(&right, &hours), [Consistent, LateByOne, EarlyByOne]);
-        let afternoon_late = [minutes(571..721), minutes(780..960)].concat();
-        assert_eq!(evidence(&afternoon_late, &hours), Unclear);
+        let only_morning_late = [minutes(571..721), minutes(780..961)].concat();
+        assert_eq!(evidence(&only_morning_late, &hours), Unclear);
+        let only_afternoon_early = [minutes(569..720), minutes(779..959)].concat();
+        assert_eq!(evidence(&only_afternoon_early, &hours), Unclear);
+    }
+
+    #[test]
+    fn bars_long_after_the_close_leave_a_shift_unclear() {
+        for shifted in [OPEN + 1..CLOSE + 1, OPEN - 1..CLOSE - 1] {
+            let with_evening = [minutes(shifted), vec![(CLOSE + 30) * MINUTE]].concat();
+            assert_eq!(evidence(&with_evening, &[span(OPEN, CLOSE)]), Unclear);
+        }
+        let right = [minutes(OPEN..CLOSE), vec![(CLOSE + 30) * MINUTE]].concat();
+        assert_eq!(evidence(&right, &[span(OPEN, CLOSE)]), Consistent);
     }
 
     #[test]
     fn bars_before_the_open_leave_it_unclear() {
         let with_premarket = minutes(OPEN - 60..CLOSE + 60);
         assert_eq!(answers(&with_premarket, &[span(OPEN, CLOSE)]), [Unclear; 3]);
-        let quiet_before_open = [minutes(OPEN - 60..OPEN - 5), minutes(OPEN + 1..CLOSE + 1)].concat();
-        assert_eq!(evidence(&quiet_before_open, &[span(OPEN, CLOSE)]), Unclear);
+        for by in [-1, 0, 1] {
+            let quiet_before_open = [minutes(OPEN - 60..OPEN - 5), minutes(OPEN + by..CLOSE + by)].concat();
+            assert_eq!(evidence(&quiet_before_open, &[span(OPEN, CLOSE)]), Unclear, "shifted by {by}");
+        }
     }
 
     #[test]

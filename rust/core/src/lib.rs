@@ -6,6 +6,7 @@ pub mod check;
 pub mod derive;
 pub mod digest;
 pub mod error;
+pub mod event_hashes;
 pub mod gaps;
 pub mod gather;
 pub mod key;

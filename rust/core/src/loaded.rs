@@ -1,9 +1,9 @@
 //! One session, ready to play: its tapes within trading hours, in the order of C1, derived bars included.
 
-use crate::check::{Dropped, OnBadRows};
 use crate::batch_kernels::{bar_slices, check_interval};
+use crate::check::{Dropped, OnBadRows};
 use crate::derive::derive;
-use crate::digest::{bytes_hash, event_hash, pair_hash, price_word, size_word, tape_hash};
+use crate::digest::{bytes_hash, tape_hash};
 use crate::error::{Error, Result};
 use crate::gaps::{Gap, gaps};
 use crate::key::{Kind, TapeKey};
@@ -71,7 +71,7 @@ pub struct LoadedTape {
     pub regular: Vec<Range<usize>>,
     /// Rows counted when the session was loaded; those delivered and unread are counted by the replay.
     pub tally: Tally,
-    hash: u64,
+    pub(crate) hash: u64,
     running: OnceLock<Running>,
 }
 
@@ -79,30 +79,6 @@ impl LoadedTape {
     fn new(key: TapeKey, rows: Rows, lag_ns: i64, regular: Vec<Range<usize>>, tally: Tally) -> Self {
         let hash = tape_hash(&key);
         Self { key, rows, available: None, lag_ns, counts: None, regular, tally, hash, running: OnceLock::new() }
-    }
-
-    /// The hash of one of its events, for the digest.
-    pub fn event_hash(&self, row: usize, at_ns: i64) -> u64 {
-        let counts = match &self.counts {
-            Some(counts) => {
-                u64::from(counts.present[row] + counts.filled[row]) << 32 | u64::from(counts.expected[row])
-            }
-            None if self.key.kind == Kind::Bar => 1 << 32 | 1,
-            None => 0,
-        };
-        let hash = event_hash(self.hash, self.rows.ts_ns[row], at_ns, counts);
-        let values = |column: usize| self.rows.values[column][row];
-        match self.key.kind {
-            Kind::Bar => hash
-                .wrapping_add(pair_hash(0, price_word(values(0)), price_word(values(1))))
-                .wrapping_add(pair_hash(1, price_word(values(2)), price_word(values(3))))
-                .wrapping_add(pair_hash(2, size_word(values(4)), 0)),
-            Kind::Quote => hash
-                .wrapping_add(pair_hash(0, price_word(values(0)), price_word(values(1))))
-                .wrapping_add(pair_hash(1, size_word(values(2)), size_word(values(3)))),
-            Kind::Trade => hash.wrapping_add(pair_hash(0, price_word(values(0)), size_word(values(1)))),
-            Kind::SessionClose | Kind::SessionOpen => hash,
-        }
     }
 
     /// When a row is known.
@@ -279,7 +255,9 @@ fn within_hours(session: &Session, key: TapeKey, tape: &Tape, hours: Hours) -> L
     let duplicate = tape.dropped.iter().filter(|row| row.fault.is_none()).count() as u64;
     let (rows, regular, out_of_hours) = match hours {
         Hours::All => (tape.rows.clone(), regular, 0),
-        Hours::Regular => (tape.rows.select(&regular), vec![0..n_regular], tape.rows.len() - n_regular),
+        Hours::Regular => {
+            (tape.rows.select(&regular), std::iter::once(0..n_regular).collect(), tape.rows.len() - n_regular)
+        }
     };
     let tally = Tally {
         rows_in: tape.rows_in(),
@@ -356,11 +334,8 @@ fn derive_one(session: &Session, base: &LoadedTape, key: TapeKey) -> LoadedTape 
     };
     let mut tape = LoadedTape::new(key, rows, 0, regular, Tally::default());
     tape.available = Some(bars.available_ns.into());
-    tape.counts = Some(Counts {
-        present: bars.n_present.into(),
-        expected: bars.n_expected.into(),
-        filled: bars.n_filled.into(),
-    });
+    tape.counts =
+        Some(Counts { present: bars.n_present.into(), expected: bars.n_expected.into(), filled: bars.n_filled.into() });
     tape
 }
 

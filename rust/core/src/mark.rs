@@ -59,7 +59,9 @@ impl Mark {
 
     /// Slots of the base interval that are due, and how many of them hold a bar: fed, and fed or filled.
     pub fn slots(&self, loaded: &Loaded, symbol: &SymbolTapes) -> Slots {
-        let Some(base) = symbol.base.map(|index| &loaded.tapes[index]) else { return Slots::default() };
+        let Some(base) = symbol.base.map(|index| &loaded.tapes[index]) else {
+            return Slots::default();
+        };
         let (spans, interval_ns) = (loaded.session.spans(), base.key.interval_ns);
         let present = slots_present(&base.rows.ts_ns, spans, interval_ns, self.due_ns);
         Slots {
@@ -93,15 +95,16 @@ impl Mark {
     /// Quality of every symbol that has base bars.
     pub fn quality(&self, loaded: &Loaded) -> Vec<(Arc<str>, TapeKey, Slots)> {
         let with_base = loaded.symbols.iter().filter_map(|(symbol, own)| own.base.map(|base| (symbol, own, base)));
-        let slots = with_base.map(|(symbol, own, base)| {
-            (Arc::clone(symbol), loaded.tapes[base].key.clone(), self.slots(loaded, own))
-        });
+        let slots = with_base
+            .map(|(symbol, own, base)| (Arc::clone(symbol), loaded.tapes[base].key.clone(), self.slots(loaded, own)));
         slots.collect()
     }
 }
 
 fn filled_slots(base: &LoadedTape, loaded: &Loaded, until_ns: i64) -> u64 {
-    let Some(filled) = &base.rows.filled else { return 0 };
+    let Some(filled) = &base.rows.filled else {
+        return 0;
+    };
     let interval_ns = base.key.interval_ns;
     let within = loaded.session.spans().iter().flat_map(|&span| crate::span::rows_within(&base.rows.ts_ns, span));
     within.filter(|&row| filled[row] != 0 && base.rows.ts_ns[row] + interval_ns <= until_ns).count() as u64

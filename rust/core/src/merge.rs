@@ -118,7 +118,9 @@ fn sweep(active: &mut [Active<'_>], order: &mut Order) {
 /// matches on one path only.
 fn tree(active: &mut [Active<'_>], order: &mut Order) {
     let left = active.iter().filter(|a| a.lane.from < a.lane.to);
-    let Some(start_ns) = left.clone().map(|a| a.lane.at(a.lane.from)).min() else { return };
+    let Some(start_ns) = left.clone().map(|a| a.lane.at(a.lane.from)).min() else {
+        return;
+    };
     let end_ns = left.map(|a| a.lane.at(a.lane.to - 1)).max().unwrap_or(start_ns);
     let leaves = active.len().next_power_of_two();
     let bits = leaves.trailing_zeros();

@@ -4,6 +4,7 @@
 use crate::account::Account;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::event_hashes::event_hashes;
 use crate::key::Kind;
 use crate::loaded::Loaded;
 use crate::mark::Mark;
@@ -20,12 +21,15 @@ pub struct Window {
     /// Where a consumer stands that has taken none of the window's events.
     pub before: Mark,
     digest_before: Digest,
+    hashes: Vec<u64>,
 }
 
 impl Window {
     /// Where a consumer stands that has taken so many of the window's events.
     pub fn mark(&self, taken: usize) -> Mark {
-        let Some(last) = taken.checked_sub(1) else { return self.before };
+        let Some(last) = taken.checked_sub(1) else {
+            return self.before;
+        };
         let (now_ns, tape) = (self.order.at_ns[last], self.order.lanes[last] as usize);
         let bar_follows = self.order.at_ns.get(taken) == Some(&now_ns) && self.kind(taken) == Kind::Bar;
         Mark::after(now_ns, tape, self.order.rows[last] as usize, !bar_follows)
@@ -39,15 +43,10 @@ impl Window {
     /// The digest of all events up to here.
     pub fn digest(&self, taken: usize) -> Digest {
         let mut digest = self.digest_before;
-        for event in 0..taken {
-            digest.push(self.event_hash(event));
+        for &hash in &self.hashes[..taken] {
+            digest.push(hash);
         }
         digest
-    }
-
-    fn event_hash(&self, event: usize) -> u64 {
-        let tape = &self.loaded.tapes[self.order.lanes[event] as usize];
-        tape.event_hash(self.order.rows[event] as usize, self.order.at_ns[event])
     }
 
     /// The end of the instant that the event of a place belongs to: the place after its last event.
@@ -101,11 +100,13 @@ impl Replay {
     /// The order of about `target` next events; `None` at the end of the session.
     pub fn window(&mut self, target: usize) -> Option<Window> {
         let playing = self.playing.as_mut()?;
-        let lanes = playing.next_lanes(target.max(1))?;
+        let loaded = Arc::clone(&playing.loaded);
+        let lanes = next_lanes(&loaded, &playing.cursors, &mut playing.step_ns, target.max(1))?;
         let order = merge(&lanes);
+        let hashes = hashes(&loaded, &lanes, &order);
         playing.cursors = lanes.iter().map(|lane| lane.to).collect();
-        let (loaded, before, digest_before) = (Arc::clone(&playing.loaded), playing.planned, self.digest);
-        let window = Window { loaded, order, before, digest_before };
+        let (before, digest_before) = (playing.planned, self.digest);
+        let window = Window { loaded, order, before, digest_before, hashes };
         self.digest = window.digest(window.order.len());
         playing.planned = window.mark(window.order.len());
         Some(window)
@@ -130,35 +131,50 @@ impl Replay {
     }
 }
 
-impl Playing {
-    /// Each tape's rows of the next stretch of time, which is chosen so that about `target` rows lie in it.
-    fn next_lanes(&mut self, target: usize) -> Option<Vec<Lane<'_>>> {
-        let loaded = &self.loaded;
-        let tapes = || loaded.tapes.iter().zip(&self.cursors);
-        let heads = tapes().filter(|&(tape, &from)| from < tape.rows.len()).map(|(tape, &from)| tape.available_ns(from));
-        let start_ns = heads.min().filter(|&start_ns| start_ns < loaded.until_ns)?;
-        let mut may_grow = true;
-        let room: usize = tapes().map(|(tape, &from)| tape.rows.len() - from).sum();
-        loop {
-            let end_ns = start_ns.saturating_add_unsigned(self.step_ns).min(loaded.until_ns);
-            let lanes: Vec<Lane<'_>> = tapes()
-                .map(|(tape, &from)| {
-                    let (stamps_ns, lag_ns) = tape.stamps();
-                    let to = from + stamps_ns[from..].partition_point(|&ts| ts + lag_ns < end_ns);
-                    Lane { stamps_ns, lag_ns, from, to }
-                })
-                .collect();
-            let rows: usize = lanes.iter().map(|lane| lane.to - lane.from).sum();
-            let too_many = rows > 2 * target && self.step_ns > 1;
-            let too_few = may_grow && rows < target / 2 && rows < room && end_ns < loaded.until_ns && self.step_ns < STEP_NS_MAX;
-            if too_many {
-                may_grow = false;
-                self.step_ns = (u128::from(self.step_ns) * target as u128 / rows as u128).max(1) as u64;
-            } else if too_few {
-                self.step_ns = (self.step_ns * 2).min(STEP_NS_MAX);
-            } else {
-                return Some(lanes);
-            }
+/// The hash of each event: made tape by tape, where rows lie side by side, then put in order.
+fn hashes(loaded: &Loaded, lanes: &[Lane<'_>], order: &Order) -> Vec<u64> {
+    let mut by_tape = vec![0; order.len()];
+    let mut starts = Vec::with_capacity(lanes.len());
+    let mut from = 0;
+    for (tape, lane) in loaded.tapes.iter().zip(lanes) {
+        // A row's hash stands at its lane's start plus its row number, which may lie before the buffer on its own.
+        starts.push(from as isize - lane.from as isize);
+        let len = lane.to - lane.from;
+        event_hashes(tape, lane.from..lane.to, &mut by_tape[from..from + len]);
+        from += len;
+    }
+    let place = |(&lane, &row): (&u32, &u32)| by_tape[(starts[lane as usize] + row as isize) as usize];
+    order.lanes.iter().zip(&order.rows).map(place).collect()
+}
+
+/// Each tape's rows of the next stretch of time, which is chosen so that about `target` rows lie in it. `step_ns` is how
+/// long the stretch was last time, and is this time.
+fn next_lanes<'a>(loaded: &'a Loaded, cursors: &[usize], step_ns: &mut u64, target: usize) -> Option<Vec<Lane<'a>>> {
+    let tapes = || loaded.tapes.iter().zip(cursors);
+    let heads = tapes().filter(|&(tape, &from)| from < tape.rows.len()).map(|(tape, &from)| tape.available_ns(from));
+    let start_ns = heads.min().filter(|&start_ns| start_ns < loaded.until_ns)?;
+    let mut may_grow = true;
+    let room: usize = tapes().map(|(tape, &from)| tape.rows.len() - from).sum();
+    loop {
+        let end_ns = start_ns.saturating_add_unsigned(*step_ns).min(loaded.until_ns);
+        let lanes: Vec<Lane<'_>> = tapes()
+            .map(|(tape, &from)| {
+                let (stamps_ns, lag_ns) = tape.stamps();
+                let to = from + stamps_ns[from..].partition_point(|&ts| ts + lag_ns < end_ns);
+                Lane { stamps_ns, lag_ns, from, to }
+            })
+            .collect();
+        let rows: usize = lanes.iter().map(|lane| lane.to - lane.from).sum();
+        let too_many = rows > 2 * target && *step_ns > 1;
+        let too_few =
+            may_grow && rows < target / 2 && rows < room && end_ns < loaded.until_ns && *step_ns < STEP_NS_MAX;
+        if too_many {
+            may_grow = false;
+            *step_ns = (u128::from(*step_ns) * target as u128 / rows as u128).max(1) as u64;
+        } else if too_few {
+            *step_ns = (*step_ns * 2).min(STEP_NS_MAX);
+        } else {
+            return Some(lanes);
         }
     }
 }

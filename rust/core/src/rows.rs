@@ -74,9 +74,7 @@ impl Rows {
                     .map(|c| many.iter().flat_map(|rows| rows.values[c].iter().copied()).collect())
                     .collect(),
                 filled: many.iter().any(|rows| rows.filled.is_some()).then(|| {
-                    many.iter()
-                        .flat_map(|rows| (0..rows.len()).map(|row| u8::from(rows.is_filled(row))))
-                        .collect()
+                    many.iter().flat_map(|rows| (0..rows.len()).map(|row| u8::from(rows.is_filled(row)))).collect()
                 }),
             },
         }
@@ -107,7 +105,7 @@ impl Rows {
 
     /// The memory of the rows' columns.
     pub fn bytes(&self) -> usize {
-        self.len() * (8 + 8 * self.values.len()) + self.filled.as_ref().map_or(0, |filled| filled.len())
+        self.len() * (8 + 8 * self.values.len()) + self.filled.as_ref().map_or(0, ScalarBuffer::len)
     }
 }
 
@@ -133,7 +131,7 @@ pub(crate) mod tests {
     #[test]
     fn one_range_is_a_view_and_many_are_a_copy_of_the_same_rows() {
         let rows = bars(&[1, 2, 3, 4, 5]);
-        let view = rows.select(&[1..4]);
+        let view = rows.select(std::slice::from_ref(&(1..4)));
         assert_eq!(view.ts_ns.inner().as_ptr(), rows.ts_ns.inner().as_ptr().wrapping_add(8));
         assert_eq!(rows.select(&[0..1, 3..5]).ts_ns.to_vec(), [1, 4, 5]);
         assert_eq!(rows.select(&[0..1, 3..5]).values[3].to_vec(), [0.0, 3.0, 4.0]);

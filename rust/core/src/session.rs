@@ -21,7 +21,9 @@ impl Session {
     /// # Errors
     /// [`Error::SessionWithoutSpans`], [`Error::SpanMisplaced`].
     pub fn new(label: Arc<str>, spans: Vec<Span>, range: Span, grace_ns: i64, is_half_day: bool) -> Result<Self> {
-        let Some(last) = spans.last() else { return Err(Error::SessionWithoutSpans { label }) };
+        let Some(last) = spans.last() else {
+            return Err(Error::SessionWithoutSpans { label });
+        };
         let mut from_ns = range.start_ns();
         for (index, span) in spans.iter().enumerate() {
             if span.start_ns() < from_ns || span.end_ns() > range.end_ns() {
@@ -77,7 +79,8 @@ impl Session {
         let ranges = self.spans.iter().enumerate().map(|(index, span)| {
             let close_ns = if index == last { self.closing_ns } else { span.end_ns() };
             let start = ts_ns.partition_point(|&ts| ts < span.start_ns());
-            let end = ts_ns.partition_point(|&ts| if interval_ns == 0 { ts < close_ns } else { ts + interval_ns <= close_ns });
+            let end = ts_ns
+                .partition_point(|&ts| if interval_ns == 0 { ts < close_ns } else { ts + interval_ns <= close_ns });
             start..end.max(start)
         });
         ranges.filter(|range| !range.is_empty()).collect()

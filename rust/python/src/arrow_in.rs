@@ -50,7 +50,9 @@ pub(crate) fn by_symbol(
     let (ids, names) = symbol_ids(column(batch, "symbol", "string")?)?;
     let runs: Vec<&[u32]> = ids.chunk_by(|a, b| a == b).collect();
     let mut seen = BTreeMap::new();
-    runs.iter().for_each(|run| *seen.entry(run[0]).or_insert(0) += 1);
+    for run in &runs {
+        *seen.entry(run[0]).or_insert(0) += 1;
+    }
     if seen.values().all(|&runs| runs == 1) {
         let mut from = 0;
         let slices = runs.iter().map(|run| {
@@ -61,7 +63,9 @@ pub(crate) fn by_symbol(
         return Ok(slices.collect());
     }
     let mut rows: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    ids.iter().enumerate().for_each(|(row, &id)| rows.entry(id).or_default().push(row as u32));
+    for (row, &id) in ids.iter().enumerate() {
+        rows.entry(id).or_default().push(row as u32);
+    }
     rows.into_iter().map(|(id, rows)| Ok((Arc::clone(&names[id as usize]), columns.taken(rows)?))).collect()
 }
 
@@ -75,7 +79,10 @@ fn column<'a>(batch: &'a RecordBatch, name: &str, expected: &'static str) -> Res
     batch.column_by_name(name).ok_or_else(|| Unreadable::Column {
         name: name.to_owned(),
         expected,
-        found: format!("columns {}", fields.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")),
+        found: format!(
+            "columns {}",
+            fields.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")
+        ),
     })
 }
 
@@ -98,7 +105,10 @@ impl Columns {
     }
 
     fn slice(&self, from: usize, len: usize) -> Self {
-        Self { ts: self.ts.slice(from, len), values: self.values.iter().map(|column| column.slice(from, len)).collect() }
+        Self {
+            ts: self.ts.slice(from, len),
+            values: self.values.iter().map(|column| column.slice(from, len)).collect(),
+        }
     }
 
     fn taken(&self, rows: Vec<u32>) -> Result<RawRows, Unreadable> {
@@ -126,7 +136,8 @@ impl Columns {
 
 /// A symbol column as numbers and names. Names are in order of first use; a null symbol is refused.
 fn symbol_ids(column: &ArrayRef) -> Result<(Vec<u32>, Vec<Arc<str>>), Unreadable> {
-    let refuse = |found: String| Unreadable::Column { name: "symbol".to_owned(), expected: "string without nulls", found };
+    let refuse =
+        |found: String| Unreadable::Column { name: "symbol".to_owned(), expected: "string without nulls", found };
     if column.null_count() > 0 {
         return Err(refuse(format!("{} nulls", column.null_count())));
     }

@@ -77,7 +77,21 @@ impl Bar {
         let names = TapeNames::new(py, symbol, interval_ns, &crate::zone::named(py, zone)?)?;
         let available_at = available_at.unwrap_or(ts + interval_ns);
         let flags = Flags::from_bits(flags);
-        Ok(Self { names, ts, available_at, open, high, low, close, volume, n_present, n_expected, n_filled, revision, flags })
+        Ok(Self {
+            names,
+            ts,
+            available_at,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            n_present,
+            n_expected,
+            n_filled,
+            revision,
+            flags,
+        })
     }
 
     /// Symbol.
@@ -123,7 +137,9 @@ impl Bar {
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        other.cast::<Self>().is_ok_and(|other| self.fields() == other.get().fields() && self.names.get().same(other.get().names.get(), other.py()))
+        other.cast::<Self>().is_ok_and(|other| {
+            self.fields() == other.get().fields() && self.names.get().same(other.get().names.get(), other.py())
+        })
     }
 
     fn __hash__(&self) -> u64 {
@@ -148,6 +164,7 @@ impl Bar {
         ))
     }
 
+    #[pyo3(signature = () -> "tuple[object, ...]")]
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let names = self.names.get();
         let prices = (self.open, self.high, self.low, self.close, self.volume);
@@ -159,6 +176,7 @@ impl Bar {
     }
 
     #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "they are the bar's fields")]
     fn _restore(
         py: Python<'_>,
         symbol: &str,
@@ -173,13 +191,27 @@ impl Bar {
         let (present, expected, filled, revision, flags) = counts;
         let at = Some(available_at);
         Self::new(
-            py, symbol, interval, ts, open, high, low, close, volume, at, present, expected, filled, revision, flags, Some(zone),
+            py,
+            symbol,
+            interval,
+            ts,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            at,
+            present,
+            expected,
+            filled,
+            revision,
+            flags,
+            Some(zone),
         )
     }
 }
 
 impl Bar {
-    #[expect(clippy::type_complexity, reason = "compared, never named")]
     const fn fields(&self) -> ([i64; 2], [f64; 5], [u32; 4], u8) {
         (
             [self.ts, self.available_at],

@@ -109,18 +109,18 @@ fn symbol_column(window: &Window, events: Range<usize>) -> Result<ArrayRef, Arro
 fn count_columns(window: &Window, events: &Range<usize>) -> [ArrayRef; 3] {
     let (order, tapes) = (&window.order, &window.loaded.tapes);
     let nulls = nulls(window, events.clone(), Kind::Bar);
+    let plain = tapes.iter().all(|tape| tape.counts.is_none() && tape.rows.filled.is_none());
     let column = |fed: u32, filled: u32, pick: fn(&Counts) -> &[u32]| -> ArrayRef {
-        let counts: Vec<&[u32]> = tapes.iter().map(|tape| tape.counts.as_ref().map_or(&[][..], pick)).collect();
-        let derived: Vec<bool> = tapes.iter().map(|tape| tape.counts.is_some()).collect();
+        if plain {
+            return Arc::new(UInt32Array::new(vec![fed; events.len()].into(), nulls.clone()));
+        }
         let lanes = order.lanes[events.clone()].iter().zip(&order.rows[events.clone()]);
         let value = |(&lane, &row): (&u32, &u32)| {
-            let (lane, row) = (lane as usize, row as usize);
-            if derived[lane] {
-                counts[lane][row]
-            } else if tapes[lane].rows.is_filled(row) {
-                filled
-            } else {
-                fed
+            let (tape, row) = (&tapes[lane as usize], row as usize);
+            match &tape.counts {
+                Some(counts) => pick(counts)[row],
+                None if tape.rows.is_filled(row) => filled,
+                None => fed,
             }
         };
         Arc::new(UInt32Array::new(lanes.map(value).collect(), nulls.clone()))
@@ -133,10 +133,14 @@ fn count_columns(window: &Window, events: &Range<usize>) -> [ArrayRef; 3] {
 }
 
 fn flag_bits(window: &Window, events: Range<usize>) -> Vec<u8> {
-    let order = &window.order;
+    let (order, loaded) = (&window.order, &window.loaded);
+    let by_tape = Flags::by_tape(loaded, order.at_ns[events.start..events.end].first().copied());
+    if let Some(by_tape) = by_tape {
+        return spread(order, events, &by_tape);
+    }
     let flags = |event: usize| {
         let (tape, row) = (order.lanes[event] as usize, order.rows[event] as usize);
-        Flags::of(&window.loaded, tape, row, order.at_ns[event]).bits()
+        Flags::of(loaded, tape, row, order.at_ns[event]).bits()
     };
     events.map(flags).collect()
 }

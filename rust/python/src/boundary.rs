@@ -3,7 +3,7 @@
 use crate::ledger::Ledger;
 use crate::tape_names::datetime_in;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use std::collections::BTreeMap;
 
 /// The session opens. Quotes and trades at this instant follow it.
 #[pyclass(frozen, module = "backtape")]
@@ -47,6 +47,7 @@ impl SessionOpen {
         Ok(format!("SessionOpen({} at {})", label_of(py, &self.session)?, self.time(py)?.str()?))
     }
 
+    #[pyo3(signature = () -> "tuple[object, ...]")]
     fn __reduce__<'py>(&self, py: Python<'py>) -> (Bound<'py, PyAny>, (Py<PyAny>, i64)) {
         (py.get_type::<Self>().into_any(), (self.session.clone_ref(py), self.ts))
     }
@@ -69,13 +70,13 @@ pub(crate) struct SessionClose {
     pub(crate) ledger: Py<Ledger>,
     /// Bars present as a percentage of those due, by symbol.
     #[pyo3(get)]
-    pub(crate) quality: Py<PyDict>,
+    pub(crate) quality: BTreeMap<String, f64>,
 }
 
 #[pymethods]
 impl SessionClose {
     #[new]
-    const fn new(session: Py<PyAny>, ts: i64, ledger: Py<Ledger>, quality: Py<PyDict>) -> Self {
+    const fn new(session: Py<PyAny>, ts: i64, ledger: Py<Ledger>, quality: BTreeMap<String, f64>) -> Self {
         Self { session, ts, available_at: ts, ledger, quality }
     }
 
@@ -87,12 +88,14 @@ impl SessionClose {
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = other.py();
-        let Ok(other) = other.cast::<Self>() else { return Ok(false) };
+        let Ok(other) = other.cast::<Self>() else {
+            return Ok(false);
+        };
         let other = other.get();
         Ok(self.ts == other.ts
             && self.ledger.get() == other.ledger.get()
             && self.session.bind(py).eq(&other.session)?
-            && self.quality.bind(py).eq(&other.quality)?)
+            && self.quality == other.quality)
     }
 
     fn __hash__(&self) -> i64 {
@@ -103,12 +106,12 @@ impl SessionClose {
         Ok(format!("SessionClose({} at {})", label_of(py, &self.session)?, self.time(py)?.str()?))
     }
 
-    #[expect(clippy::type_complexity, reason = "the form that pickle asks for")]
+    #[pyo3(signature = () -> "tuple[object, ...]")]
     fn __reduce__<'py>(
         &self,
         py: Python<'py>,
-    ) -> (Bound<'py, PyAny>, (Py<PyAny>, i64, Py<Ledger>, Py<PyDict>)) {
-        let fields = (self.session.clone_ref(py), self.ts, self.ledger.clone_ref(py), self.quality.clone_ref(py));
+    ) -> (Bound<'py, PyAny>, (Py<PyAny>, i64, Py<Ledger>, BTreeMap<String, f64>)) {
+        let fields = (self.session.clone_ref(py), self.ts, self.ledger.clone_ref(py), self.quality.clone());
         (py.get_type::<Self>().into_any(), fields)
     }
 }

@@ -11,7 +11,6 @@ use crate::trade::Trade;
 use backtape_core::key::Kind;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use pyo3_arrow::PyRecordBatch;
 use std::sync::Arc;
 
@@ -80,7 +79,19 @@ pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResu
             let (open, high, low) = (values[0][row], values[1][row], values[2][row]);
             let (close, volume, revision) = (values[3][row], values[4][row], 0);
             let bar = Bar {
-                names, ts, available_at, open, high, low, close, volume, n_present, n_expected, n_filled, revision, flags,
+                names,
+                ts,
+                available_at,
+                open,
+                high,
+                low,
+                close,
+                volume,
+                n_present,
+                n_expected,
+                n_filled,
+                revision,
+                flags,
             };
             Ok(Py::new(py, bar)?.into_any())
         }
@@ -104,9 +115,7 @@ fn close_event(py: Python<'_>, progress: &Progress, place: usize, ts: i64) -> Py
     let (window, session) = (&progress.window, progress.facts.session.clone_ref(py));
     let mark = window.mark(place + 1);
     let ledger = Py::new(py, Ledger(mark.ledger(&window.loaded)))?;
-    let quality = PyDict::new(py);
-    for (symbol, _, slots) in mark.quality(&window.loaded) {
-        quality.set_item(&*symbol, slots.quality())?;
-    }
-    Ok(SessionClose { session, ts, available_at: ts, ledger, quality: quality.unbind() })
+    let quality = mark.quality(&window.loaded).into_iter();
+    let quality = quality.map(|(symbol, _, slots)| (symbol.to_string(), slots.quality())).collect();
+    Ok(SessionClose { session, ts, available_at: ts, ledger, quality })
 }

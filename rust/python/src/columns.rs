@@ -89,14 +89,16 @@ impl Columns {
                     "n_filled" => u32::from(self.rows.is_filled(row)),
                     _ => 1,
                 };
-                copied(py, &(0..self.rows.len()).map(count).collect::<Vec<u32>>())
+                Ok(copied(py, &(0..self.rows.len()).map(count).collect::<Vec<u32>>()))
             }
         }
     }
 
     fn missing(&self, name: &str) -> PyErr {
         let (kind, columns) = (self.rows.kind.name(), self.rows.kind.columns().join(", "));
-        PyAttributeError::new_err(format!("{kind} columns have no column {name}; they have ts, available_at, symbol, {columns}"))
+        PyAttributeError::new_err(format!(
+            "{kind} columns have no column {name}; they have ts, available_at, symbol, {columns}"
+        ))
     }
 
     fn to_table(&self) -> PyResult<PyTable> {
@@ -279,6 +281,11 @@ impl Columns {
         };
         let interval = self.interval();
         let what = [self.rows.kind.name(), &interval, &symbol].map(str::trim).join(" ");
-        format!("Columns({}, {} rows: {})", what.replace("  ", " "), self.rows.len(), self.rows.kind.columns().join(", "))
+        format!(
+            "Columns({}, {} rows: {})",
+            what.replace("  ", " "),
+            self.rows.len(),
+            self.rows.kind.columns().join(", ")
+        )
     }
 }

@@ -35,6 +35,15 @@ impl Flags {
         }
     }
 
+    /// The marks by tape, where all events of a tape from `first_ns` on have the same.
+    pub(crate) fn by_tape(loaded: &Loaded, first_ns: Option<i64>) -> Option<Vec<u8>> {
+        let catch_up = first_ns.is_some_and(|first_ns| first_ns < loaded.catch_up_until_ns);
+        if catch_up || loaded.hours == Hours::All || loaded.tapes.iter().any(|tape| tape.rows.filled.is_some()) {
+            return None;
+        }
+        Some(loaded.tapes.iter().map(|tape| if tape.counts.is_some() { Self::DERIVED } else { 0 }).collect())
+    }
+
     /// The marks of an event of a session.
     pub(crate) fn of(loaded: &Loaded, tape: usize, row: usize, at_ns: i64) -> Self {
         let own = &loaded.tapes[tape];

@@ -30,9 +30,7 @@ pub(crate) fn parse(py: Python<'_>, interval: &str) -> PyResult<i64> {
     facts.set_item("interval_ns", interval_ns)?;
     let message = match interval_ns {
         Some(_) => format!("interval '{interval}' is longer than a day (24h)"),
-        None => format!(
-            "interval '{interval}' cannot be read: write a count and s, m or h, such as 30s, 5m or 1h"
-        ),
+        None => format!("interval '{interval}' cannot be read: write a count and s, m or h, such as 30s, 5m or 1h"),
     };
     Err(raise(py, "IntervalError", &message, &facts)?)
 }

@@ -88,7 +88,9 @@ pub(crate) fn aggregate<'py>(
 fn bars_batch(bars: &[(Arc<str>, DerivedBars)], interval_ns: i64) -> Result<RecordBatch, ArrowError> {
     fn joined<T: Copy>(bars: &[(Arc<str>, DerivedBars)], pick: fn(&DerivedBars) -> &Vec<T>) -> Vec<T> {
         let mut all = Vec::with_capacity(bars.iter().map(|(_, own)| own.len()).sum());
-        bars.iter().for_each(|(_, own)| all.extend_from_slice(pick(own)));
+        for (_, own) in bars {
+            all.extend_from_slice(pick(own));
+        }
         all
     }
     let names: Vec<Arc<str>> = bars.iter().map(|(symbol, _)| Arc::clone(symbol)).collect();

@@ -84,7 +84,8 @@ impl Ledger {
     /// One row a tape, in the order of tapes.
     #[getter]
     fn rows(&self) -> Vec<LedgerRow> {
-        let row = |(key, tally): (&TapeKey, &Tally)| LedgerRow::new(key.kind.name(), interval_of(key), &key.symbol, tally);
+        let row =
+            |(key, tally): (&TapeKey, &Tally)| LedgerRow::new(key.kind.name(), interval_of(key), &key.symbol, tally);
         self.0.tapes.iter().map(row).collect()
     }
 
@@ -92,7 +93,9 @@ impl Ledger {
     #[getter]
     fn total(&self) -> LedgerRow {
         let mut total = Tally::default();
-        self.0.tapes.values().for_each(|tally| total.add(tally));
+        for tally in self.0.tapes.values() {
+            total.add(tally);
+        }
         LedgerRow::new("total", String::new(), "", &total)
     }
 
@@ -109,6 +112,7 @@ impl Ledger {
         self.0.derived.iter().map(row).collect()
     }
 
+    #[pyo3(signature = () -> "tuple[object, ...]")]
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Vec<TapeCounts>, Vec<TapeCounts>))> {
         let name = |key: &TapeKey| (key.kind.name().to_owned(), key.interval_ns, key.symbol.to_string());
         let tapes = self.0.tapes.iter().map(|(key, tally)| (name(key), counts(tally))).collect();
@@ -154,7 +158,8 @@ fn interval_of(key: &TapeKey) -> String {
 type TapeCounts = ((String, i64, String), Vec<u64>);
 
 fn counts(tally: &Tally) -> Vec<u64> {
-    let Tally { rows_in, delivered, out_of_hours, stale, duplicate, rejected, unread, filled, negative_prices } = *tally;
+    let Tally { rows_in, delivered, out_of_hours, stale, duplicate, rejected, unread, filled, negative_prices } =
+        *tally;
     vec![rows_in, delivered, out_of_hours, stale, duplicate, rejected, unread, filled, negative_prices]
 }
 

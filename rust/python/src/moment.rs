@@ -9,11 +9,11 @@ use arrow_buffer::ScalarBuffer;
 use backtape_core::gather::{gather, slice_or_empty, spread};
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, Loaded};
-use backtape_core::rows::Rows;
 use backtape_core::replay::Window;
+use backtape_core::rows::Rows;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator};
+use pyo3::types::PyDict;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -254,8 +254,8 @@ impl MomentBars {
         self.intervals().len()
     }
 
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        self.keys().into_pyobject(py)?.try_iter()
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.keys().into_pyobject(py)?.try_iter()?.into_any())
     }
 
     /// Intervals that have bars at this instant, short before long.

@@ -15,7 +15,7 @@ pub(crate) fn read_only<'py, T: Element + ArrowNativeType>(
     column: &ScalarBuffer<T>,
 ) -> PyResult<Bound<'py, PyAny>> {
     if std::mem::size_of_val::<[T]>(column) <= COPY_BYTES_MAX {
-        return copied(py, column);
+        return Ok(copied(py, column));
     }
     let view = PyDict::new(py);
     view.set_item("dtype", T::get_dtype(py))?;
@@ -24,7 +24,7 @@ pub(crate) fn read_only<'py, T: Element + ArrowNativeType>(
 }
 
 /// A read-only numpy array that owns its values.
-pub(crate) fn copied<'py, T: Element + Copy>(py: Python<'py>, column: &[T]) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn copied<'py, T: Element + Copy>(py: Python<'py>, column: &[T]) -> Bound<'py, PyAny> {
     let array = PyArray1::from_slice(py, column);
-    Ok(array.readwrite().make_nonwriteable().as_any().clone())
+    array.readwrite().make_nonwriteable().as_any().clone()
 }

@@ -69,7 +69,9 @@ impl Player {
     /// Ends the session at the consumer's mark, if one was begun.
     fn settle(&self) -> backtape_core::error::Result<()> {
         let mut plan = self.plan();
-        let Some(facts) = plan.facts.take() else { return Ok(()) };
+        let Some(facts) = plan.facts.take() else {
+            return Ok(());
+        };
         let Some(progress) = self.shared.progress().filter(|progress| Arc::ptr_eq(&progress.facts, &facts)) else {
             return Ok(());
         };
@@ -109,7 +111,9 @@ impl Player {
     /// The next events that are due, about `rows` of them, once they are; `None` at the end of the session, and when
     /// stopped. `whole`: wait until all of the chunk is due.
     fn next_chunk(&self, py: Python<'_>, rows: usize, whole: bool) -> PyResult<Option<Chunk>> {
-        let Some(progress) = py.enter(|| Ok(self.next_progress(rows)))? else { return Ok(None) };
+        let Some(progress) = py.enter(|| Ok(self.next_progress(rows)))? else {
+            return Ok(None);
+        };
         loop {
             let at_ns = Self::due_at(&progress, whole);
             match py.detach(|| self.shared.pace.wait(at_ns, LISTEN)) {
@@ -138,7 +142,8 @@ impl Player {
     /// Symbols of the current session, in order.
     fn symbols(&self) -> Vec<String> {
         let progress = self.shared.progress();
-        progress.map_or_else(Vec::new, |progress| progress.window.loaded.symbols.keys().map(ToString::to_string).collect())
+        progress
+            .map_or_else(Vec::new, |progress| progress.window.loaded.symbols.keys().map(ToString::to_string).collect())
     }
 
     /// Backtest time, ns UTC; `None` before the first session was taken up.

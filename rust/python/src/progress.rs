@@ -1,8 +1,8 @@
 //! Where a replay stands: shared by the consumer, who commits, and by all who read.
 
 use crate::tape_names::TapeNames;
-use backtape_core::digest::Digest;
 use backtape_core::account::Account;
+use backtape_core::digest::Digest;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
 use backtape_core::replay::Window;

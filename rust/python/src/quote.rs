@@ -100,13 +100,32 @@ impl Quote {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let (symbol, time) = (&self.names.get().symbol, self.time(py)?);
-        Ok(format!("Quote({} {}: bid {} ask {} sizes {} x {})", symbol.bind(py), time.str()?, self.bid, self.ask, self.bid_size, self.ask_size))
+        Ok(format!(
+            "Quote({} {}: bid {} ask {} sizes {} x {})",
+            symbol.bind(py),
+            time.str()?,
+            self.bid,
+            self.ask,
+            self.bid_size,
+            self.ask_size
+        ))
     }
 
+    #[pyo3(signature = () -> "tuple[object, ...]")]
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let names = self.names.get();
         let zone = names.zone.bind(py).str()?;
-        let fields = (&names.symbol, self.ts, self.bid, self.ask, self.bid_size, self.ask_size, self.available_at, self.flags.bits(), zone);
+        let fields = (
+            &names.symbol,
+            self.ts,
+            self.bid,
+            self.ask,
+            self.bid_size,
+            self.ask_size,
+            self.available_at,
+            self.flags.bits(),
+            zone,
+        );
         Ok((py.get_type::<Self>().getattr("_restore")?, fields.into_pyobject(py)?))
     }
 

@@ -1,8 +1,8 @@
 //! `Session` and `LoadedSession`: one trading day, and one that is ready to play.
 
 use crate::enter::Enter;
-use crate::kernels::{QualityRow, gap_rows, quality_rows};
 use crate::errors::{plain, to_python};
+use crate::kernels::{QualityRow, gap_rows, quality_rows};
 use crate::tapes::{Tapes, on_bad_of};
 use backtape_core::label::LabelEvidence;
 use backtape_core::loaded::{Hours, Loaded, Settings};

@@ -2,10 +2,10 @@
 
 use crate::columns::Columns;
 use crate::errors::raise;
+use crate::flags::Flags;
 use crate::interval::{interval_name, parse};
 use crate::progress::{Progress, Shared};
 use crate::quote::Quote;
-use crate::flags::Flags;
 use backtape_core::key::Kind;
 use backtape_core::loaded::{LoadedTape, SymbolTapes};
 use backtape_core::mark::{Mark, Slots};
@@ -94,28 +94,31 @@ impl SymbolData {
 
     /// The number of a bar tape; `interval` absent means the base bars.
     fn bar_tape(&self, py: Python<'_>, look: &Look, interval: Option<&str>) -> PyResult<Option<usize>> {
-        let Some(own) = look.own(&self.symbol) else { return Ok(None) };
-        let Some(interval) = interval else { return Ok(own.base) };
-        let found = own.bars.get(&parse(py, interval)?);
-        match found {
-            Some(&number) => Ok(Some(number)),
-            None => {
-                let known: Vec<String> = own.bars.keys().map(|&ns| interval_name(ns)).collect();
-                let facts = PyDict::new(py);
-                facts.set_item("symbol", &*self.symbol)?;
-                facts.set_item("interval", interval)?;
-                let message = format!(
-                    "{} has no {interval} bars here, only {}; ask for them with derived=(\"{interval}\",)",
-                    self.symbol,
-                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-                );
-                Err(raise(py, "IntervalError", &message, &facts)?)
-            }
+        let Some(own) = look.own(&self.symbol) else {
+            return Ok(None);
+        };
+        let Some(interval) = interval else {
+            return Ok(own.base);
+        };
+        if let Some(&number) = own.bars.get(&parse(py, interval)?) {
+            return Ok(Some(number));
         }
+        let known: Vec<String> = own.bars.keys().map(|&ns| interval_name(ns)).collect();
+        let facts = PyDict::new(py);
+        facts.set_item("symbol", &*self.symbol)?;
+        facts.set_item("interval", interval)?;
+        let message = format!(
+            "{} has no {interval} bars here, only {}; ask for them with derived=(\"{interval}\",)",
+            self.symbol,
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        );
+        Err(raise(py, "IntervalError", &message, &facts)?)
     }
 
     fn of_kind(&self, kind: Kind) -> Columns {
-        let number = |own: &SymbolTapes| if kind == Kind::Quote { own.quotes } else { own.trades };
+        let number = |own: &SymbolTapes| {
+            if kind == Kind::Quote { own.quotes } else { own.trades }
+        };
         let look = self.look();
         let found = look.as_ref().and_then(|look| Some((look, number(look.own(&self.symbol)?)?)));
         found.map_or_else(|| Columns::empty(kind, 0, &self.symbol), |(look, number)| look.columns(number))
@@ -131,10 +134,10 @@ impl SymbolData {
         let slots = look.and_then(|look| Some(look.mark.slots(&look.progress.window.loaded, look.own(&self.symbol)?)));
         slots.unwrap_or_default()
     }
+}
 
-    fn interval_ns(&self, py: Python<'_>, interval: Option<&str>) -> PyResult<i64> {
-        interval.map_or(Ok(60_000_000_000), |interval| parse(py, interval))
-    }
+fn interval_or_minute(py: Python<'_>, interval: Option<&str>) -> PyResult<i64> {
+    interval.map_or(Ok(60_000_000_000), |interval| parse(py, interval))
 }
 
 #[pymethods]
@@ -156,7 +159,7 @@ impl SymbolData {
         {
             return Ok(look.columns(number));
         }
-        Ok(Columns::empty(Kind::Bar, self.interval_ns(py, interval)?, &self.symbol))
+        Ok(Columns::empty(Kind::Bar, interval_or_minute(py, interval)?, &self.symbol))
     }
 
     /// The session's quotes so far.
@@ -181,14 +184,16 @@ impl SymbolData {
             let visible = look.visible(number);
             return Ok(Columns::of_tape(look.tape(number), visible.saturating_sub(n)..visible));
         }
-        Ok(Columns::empty(Kind::Bar, self.interval_ns(py, interval)?, &self.symbol))
+        Ok(Columns::empty(Kind::Bar, interval_or_minute(py, interval)?, &self.symbol))
     }
 
     /// Bars of an interval of the sessions before this one, oldest first: as many sessions as `history` asks for.
     #[pyo3(signature = (interval=None))]
     fn history(&self, py: Python<'_>, interval: Option<&str>) -> PyResult<Columns> {
-        let interval_ns = self.interval_ns(py, interval)?;
-        let Some(look) = self.look() else { return Ok(Columns::empty(Kind::Bar, interval_ns, &self.symbol)) };
+        let interval_ns = interval_or_minute(py, interval)?;
+        let Some(look) = self.look() else {
+            return Ok(Columns::empty(Kind::Bar, interval_ns, &self.symbol));
+        };
         let number = self.bar_tape(py, &look, interval)?;
         let Some(tape) = number.map(|number| look.tape(number)) else {
             return Ok(Columns::empty(Kind::Bar, interval_ns, &self.symbol));
@@ -222,7 +227,9 @@ impl SymbolData {
     /// The quote that stands now; before the first of the session, the last one before its open. `None` without one.
     #[getter]
     fn quote(&self, py: Python<'_>) -> PyResult<Option<Py<Quote>>> {
-        let Some(look) = self.look() else { return Ok(None) };
+        let Some(look) = self.look() else {
+            return Ok(None);
+        };
         let Some((own, number)) = look.own(&self.symbol).and_then(|own| Some((own, own.quotes?))) else {
             return Ok(None);
         };
@@ -309,7 +316,15 @@ impl SymbolData {
         } else {
             let rows = (0..bars.rows.len()).map(|row| {
                 let value = |column: usize| bars.rows.values[column][row];
-                format!("{} o {} h {} l {} c {} v {}", bars.rows.ts_ns[row], value(0), value(1), value(2), value(3), value(4))
+                format!(
+                    "{} o {} h {} l {} c {} v {}",
+                    bars.rows.ts_ns[row],
+                    value(0),
+                    value(1),
+                    value(2),
+                    value(3),
+                    value(4)
+                )
             });
             rows.collect::<Vec<_>>().join("\n  ")
         };

@@ -95,6 +95,7 @@ impl Trade {
         Ok(format!("Trade({} {}: {} x {})", symbol.bind(py), time.str()?, self.price, self.size))
     }
 
+    #[pyo3(signature = () -> "tuple[object, ...]")]
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let names = self.names.get();
         let zone = names.zone.bind(py).str()?;
