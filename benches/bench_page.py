@@ -27,15 +27,15 @@ JOBS: Final = {
         "merged columns",
         "All rows of all tapes in one order, with time, tape and every number. `batches()` hands them out one record"
         " batch after the other, `to_arrow()` as one table; the peers sort one table. backtape also checks every row,"
-        " leaves out what lies outside trading hours, keeps the ledger and makes the digest. heapq merges the first"
-        " million rows only.",
+        " leaves out what lies outside trading hours, keeps the ledger and makes the digest. `replay()` alone is what"
+        " comes before the first event: tables are looked through and rows checked.",
     ),
     "J2": (
         "a loop over events",
         "A plain Python loop that adds up one price of each event: the close of a bar, the bid of a quote, the price of"
         " a trade. backtape hands out objects with named attributes, and sessions open and close in between, so the"
         " loop asks for the event's type; the second line reads a stamp, which every event has, without asking. Most"
-        " peers hand out bare tuples. Slow ones play the first half or whole million rows.",
+        " peers hand out bare tuples. Slow ones play only the first rows, as their lines say.",
     ),
     "J3": (
         "all bars of an instant",
@@ -200,14 +200,14 @@ backtape beside what one would use instead, and beside what nothing can beat, in
 ## How to read
 
 - Each measurement is a process of its own; contenders take turns, round after round. Within a process a job is run
-  once to warm up (*first run*), then up to five times; the figure is the median, and over rounds the median of these.
+  once to warm up (*first run*), then up to three times; the figure is the median, and over rounds the median of these.
 - *Prepared in* is the time to put the rows into the form that a contender holds by nature, apart from the job: frames,
   tables, lists of tuples. backtape starts from one pyarrow table a symbol and kind, and makes a new `replay(...)` for
   every run; checking the rows and loading the sessions is part of its job.
 - *x best peer* is the rate over that of the fastest peer in the same table. A *limit* does less than the job: it is
   there to show what room is left.
 - *Fastest to slowest* are the rounds, in ns an event. Differences below a third say little on a shared machine.
-- Both cores are there for all. Rows of one instant come in one order for all: bars, quotes, trades, each by symbol.
+- All cores are there for all. Rows of one instant come in one order for all: bars, quotes, trades, each by symbol.
 - Results are checked against each other: counts, the order of the tapes and every number by a hash, sums. {checked}
 
 Workloads, seeded; a size below 1 takes fewer sessions and ticks, of as many symbols:

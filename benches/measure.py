@@ -16,7 +16,7 @@ from pathlib import Path
 from contender import CONTENDERS, Facts, Run, reference
 from workloads import load
 
-_RUNS_MAX = 5
+_RUNS_MAX = 3
 _SECONDS = 1.5
 """Runs go on until so many, or so much time, after the first one."""
 _SLOW_SECONDS = 6.0
@@ -25,14 +25,13 @@ _SLOW_SECONDS = 6.0
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of one contender in one process. `load`: runnable processes a minute long, before it began."""
+    """Seconds and memory of one contender in one process."""
 
     rows: int
     prepare_s: float
     first_s: float
     seconds: float
     peak_mb: int
-    load: float
     facts: Facts
 
 
@@ -42,7 +41,6 @@ def measure(job: str, name: str, workload: str, size: float, cache: Path) -> Mea
     Raises:
         AssertionError: a contender that plays only the first rows has another result than numpy has for these.
     """
-    load_before = _load()
     entry = CONTENDERS[job, name]
     whole = load(workload, size, cache)
     work = whole.until(entry.rows_max)
@@ -50,7 +48,7 @@ def measure(job: str, name: str, workload: str, size: float, cache: Path) -> Mea
     run = entry.make(work)
     prepare_s = time.perf_counter() - start
     seconds, facts = _timed(run)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    peak_mb = _peak_mb()
     told = facts()
     if work is not whole:
         expected = reference(job, work)
@@ -62,7 +60,6 @@ def measure(job: str, name: str, workload: str, size: float, cache: Path) -> Mea
         first_s=seconds[0],
         seconds=statistics.median(seconds[1:] or seconds),
         peak_mb=peak_mb,
-        load=load_before,
         facts=told,
     )
 
@@ -92,8 +89,12 @@ def _same(one: float, other: float) -> bool:
     return abs(one - other) <= 1e-9 * max(abs(one), abs(other))
 
 
-def _load() -> float:
-    return float(Path("/proc/loadavg").read_text().split()[0]) if Path("/proc/loadavg").exists() else 0.0
+def _peak_mb() -> int:
+    """The most memory of this process. What getrusage tells may be that of the process which started this one."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    own = next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if own is None else own) // 1024
 
 
 if __name__ == "__main__":

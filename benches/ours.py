@@ -63,6 +63,17 @@ def _batches(work: Work) -> Run:
     return run
 
 
+@contender("J1", "backtape: replay() alone, nothing read", "ours", package="backtape", quick=True)
+def _replay_alone(work: Work) -> Run:
+    tables = _tables(work)
+
+    def run() -> Callable[[], Facts]:
+        _replay(work, tables).stop()
+        return dict
+
+    return run
+
+
 @contender("J1", "backtape: to_arrow()", "ours", package="backtape", quick=True)
 def _to_arrow(work: Work) -> Run:
     tables = _tables(work)

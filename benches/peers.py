@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +175,7 @@ Row = tuple[Any, ...]
 
 
 _KEYED: dict[Kind, tuple[str, ...]] = {
-    kind: ("available_at", "tape", "", "", "ts", *numbers) for kind, numbers in NUMBERS.items()
+    kind: ("available_at", "tape", "row", "ts", *numbers) for kind, numbers in NUMBERS.items()
 }
 
 
@@ -187,10 +187,10 @@ def _rows(tape: Tape) -> Iterator[Row]:
 
 
 def _keyed(work: Work) -> list[list[Row]]:
-    """For each tape a list of (time, tape, row, symbol, stamp, numbers)."""
+    """For each tape a list of (time, tape, row, stamp, numbers)."""
     return [
         [
-            (at, number, row, *values)
+            (at, number, row, *values[1:])
             for row, (at, values) in enumerate(zip(tape.available_at.tolist(), _rows(tape), strict=True))
         ]
         for number, tape in enumerate(work.tapes)
@@ -202,8 +202,11 @@ def _heapq_columns(work: Work) -> Run:
     lists, kind = _keyed(work), work.kinds[0]
 
     def run() -> Callable[[], Facts]:
-        columns = zip(*heapq.merge(*lists), strict=True)
-        merged = {name: np.array(values) for name, values in zip(_KEYED[kind], columns, strict=True) if name}
+        rows, parts = heapq.merge(*lists), []
+        while part := list(islice(rows, _CHUNK_ROWS)):
+            parts.append([np.array(values) for values in zip(*part, strict=True)])
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        merged = dict(zip(_KEYED[kind], columns, strict=True))
         return lambda: merged_facts(merged["tape"], {kind: merged})
 
     return run
@@ -323,7 +326,7 @@ def _duckdb_rows(work: Work) -> Run:
 
 @contender("J2", "heapq.merge of tuples made before", "peer", rows_max=1_000_000)
 def _heapq_rows(work: Work) -> Run:
-    lists, places = _keyed(work), [3 + _place(tape.kind) for tape in work.tapes]
+    lists, places = _keyed(work), [2 + _place(tape.kind) for tape in work.tapes]
 
     def run() -> Callable[[], Facts]:
         total = 0.0

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import decimal
-import gc
 import itertools
+import json
+import os
 import pickle
-import resource
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable
-from datetime import date
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import backtape
 import duckdb
 import exchange_days
+import kept_events
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -24,7 +27,6 @@ import pyarrow.compute as pc
 import pytest
 from observed import facts, replay_of, replay_with, table_facts
 from oracles import MINUTE, Row, events
-from stores import TradesOfDays
 from strategies import Market, bar, quote, table, trade
 
 SCENE = ("XNYS", "2013-10-04", "2013-10-07")
@@ -240,27 +242,19 @@ def test_a_source_can_be_played_again_and_is_not_changed() -> None:
     assert BARS.to_pydict() == before
 
 
-def resident() -> int:
-    """Bytes of this process in memory."""
-    with open("/proc/self/statm") as file:  # noqa: PTH123
-        return int(file.read().split()[1]) * resource.getpagesize()
+def growth(keep: str) -> float:
+    """Bytes that a process grows by from its sixth session to its last, while it keeps something of each."""
+    script = Path(kept_events.__file__ or "")
+    paths = os.pathsep.join([str(Path(backtape.__file__ or "").parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, str(script), keep], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=True
+    )
+    sizes: list[int] = json.loads(done.stdout)
+    assert len(sizes) == kept_events.DAYS
+    return float(statistics.median(sizes[-5:])) - sizes[5]
 
 
 def test_kept_events_do_not_keep_sessions_alive() -> None:
-    days, rows_a_day = 24, 150_000
-    store = TradesOfDays(days, rows_a_day)
-    played = backtape.replay(store, start=date(2024, 1, 1), end=date(2024, 1, days), kinds=("trade",), calendar="24/7")
-    kept: list[backtape.Trade] = []
-    sizes: list[int] = []
-    session = 0
-    for event in played:
-        if isinstance(event, backtape.SessionOpen):
-            session += 1
-        elif isinstance(event, backtape.SessionClose):
-            gc.collect()
-            sizes.append(resident())
-        elif isinstance(event, backtape.Trade) and len(kept) < 3 * session:
-            kept.append(event)
-    later_sessions = (days - 6) * rows_a_day * 3 * 8
-    assert [event.size for event in kept[::3]] == [float(day + 1) for day in range(days)]
-    assert statistics.median(sizes[-5:]) - sizes[5] < later_sessions / 2, "memory grows with the window"
+    half_of_them = (kept_events.DAYS - 6) * kept_events.SESSION_BYTES / 2
+    assert growth("events") < half_of_them
+    assert growth("columns") > half_of_them, "the measure does not see sessions that are kept"

@@ -131,8 +131,10 @@ def _asked_for(repository: Repository, request: Request) -> tuple[TapeInfo, ...]
             value=asked,
         )
     fitting = [tape for tape in of_kinds if tape.kind != "bar" or tape.interval_ns in request.intervals_ns]
-    if any(tape.kind == "bar" for tape in of_kinds) and not any(tape.kind == "bar" for tape in fitting):
-        raise _wrong_interval(repository, request, of_kinds)
+    served = {tape.symbol for tape in fitting if tape.kind == "bar"}
+    left_out = [tape for tape in of_kinds if tape.kind == "bar" and tape.symbol not in served]
+    if left_out:
+        raise _wrong_interval(repository, request, left_out)
     return tuple(fitting)
 
 
@@ -148,7 +150,8 @@ def _check_symbols(repository: Repository, symbols: Sequence[str], there: Sequen
 
 
 def _wrong_interval(repository: Repository, request: Request, tapes: Sequence[TapeInfo]) -> IntervalError:
-    found = sorted({tape.interval_ns for tape in tapes if tape.kind == "bar"})
+    """The error for symbols that have bars, but none of the intervals asked for."""
+    found = sorted({tape.interval_ns for tape in tapes})
     names = ", ".join(map(interval_name, found))
     asked = ", ".join(map(interval_name, request.intervals_ns))
     base = [ns for ns in found if ns in (1_000_000_000, 60_000_000_000)]
@@ -157,9 +160,7 @@ def _wrong_interval(repository: Repository, request: Request, tapes: Sequence[Ta
         if base
         else "a replay needs 1s or 1m bars, from which it derives the longer ones (derived=...)"
     )
-    return IntervalError(
-        f"{repository.name} has bars of {names}, not of {asked}; {advice}",
-        setting="interval",
-        value=asked,
-        interval=asked,
-    )
+    symbols = sorted({tape.symbol for tape in tapes})
+    of = f"of {symbols[0]}" + (f" and {len(symbols) - 1} more" if len(symbols) > 1 else "")
+    message = f"{repository.name} has bars {of} of {names}, not of {asked}; {advice}, or leave the symbol out"
+    return IntervalError(message, setting="interval", value=asked, interval=asked, symbol=symbols[0])

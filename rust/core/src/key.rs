@@ -86,7 +86,7 @@ pub fn interval_name(interval_ns: i64) -> String {
     }
 }
 
-/// The nanoseconds of an interval as people write it: a whole number above 0, without a leading zero, and `s`, `m` or `h`.
+/// The nanoseconds of an interval as people write it, `i64::MAX` for what is longer: a whole number above 0, without a leading zero, and `s`, `m` or `h`.
 pub fn parse_interval(name: &str) -> Option<i64> {
     let (number, unit) = name.split_at_checked(name.len().checked_sub(1)?)?;
     let seconds: i64 = match unit {
@@ -97,7 +97,7 @@ pub fn parse_interval(name: &str) -> Option<i64> {
     };
     let whole = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
     let count: i64 = number.parse().ok().filter(|&count| whole && count > 0)?;
-    count.checked_mul(seconds * 1_000_000_000)
+    Some(count.saturating_mul(seconds * 1_000_000_000))
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn other_words_are_no_interval() {
-        for word in ["", "m", "0m", "05m", "-1m", "+1m", "1.5m", "1d", "1 m", "99999999999h", "1µ"] {
+        for word in ["", "m", "0m", "05m", "-1m", "+1m", "1.5m", "1d", "1 m", "1µ"] {
             assert_eq!(parse_interval(word), None, "{word}");
         }
     }

@@ -8,7 +8,7 @@ use crate::tape_names::datetime_in;
 use arrow_buffer::ScalarBuffer;
 use backtape_core::gather::{gather, slice_or_empty, spread};
 use backtape_core::key::Kind;
-use backtape_core::loaded::{Counts, Loaded};
+use backtape_core::loaded::{Counts, Loaded, LoadedTape};
 use backtape_core::replay::Window;
 use backtape_core::rows::Rows;
 use pyo3::exceptions::PyStopIteration;
@@ -59,12 +59,13 @@ impl Gathered {
             let columns: Vec<&[f64]> = tapes.iter().map(|tape| slice_or_empty(tape.rows.values.get(column))).collect();
             gather(order, all.clone(), &columns).into()
         });
-        let count = |pick: fn(&Counts) -> &ScalarBuffer<u32>| -> ScalarBuffer<u32> {
-            let ones: Vec<u32> = vec![1; tapes.iter().map(|tape| tape.rows.len()).max().unwrap_or(0)];
-            let columns: Vec<&[u32]> = tapes
-                .iter()
-                .map(|tape| tape.counts.as_ref().map_or(&ones[..tape.rows.len()], |counts| pick(counts)))
-                .collect();
+        let count = |fed: u32, filled: u32, pick: fn(&Counts) -> &ScalarBuffer<u32>| -> ScalarBuffer<u32> {
+            let of_rows = |tape: &LoadedTape| match &tape.counts {
+                Some(counts) => pick(counts).clone(),
+                None => (0..tape.rows.len()).map(|row| if tape.rows.is_filled(row) { filled } else { fed }).collect(),
+            };
+            let held: Vec<ScalarBuffer<u32>> = tapes.iter().map(of_rows).collect();
+            let columns: Vec<&[u32]> = held.iter().map(|counts| &**counts).collect();
             gather(order, all.clone(), &columns).into()
         };
         let derived = tapes.iter().any(|tape| tape.counts.is_some());
@@ -77,9 +78,9 @@ impl Gathered {
             values: values.collect(),
             filled: filled.iter().any(|filled| !filled.is_empty()).then(|| gather(order, all.clone(), &filled).into()),
             counts: derived.then(|| Counts {
-                present: count(|counts| &counts.present),
-                expected: count(|counts| &counts.expected),
-                filled: count(|counts| &counts.filled),
+                present: count(1, 0, |counts| &counts.present),
+                expected: count(1, 1, |counts| &counts.expected),
+                filled: count(0, 1, |counts| &counts.filled),
             }),
             symbol_ids: spread(order, all.clone(), &ids).into(),
             symbols: names.into(),
