@@ -4,6 +4,7 @@ pub mod account;
 pub mod batch_kernels;
 pub mod check;
 pub mod derive;
+mod derived_tapes;
 pub mod digest;
 pub mod error;
 pub mod event_hashes;

@@ -1,8 +1,7 @@
 //! One session, ready to play: its tapes within trading hours, in the order of C1, derived bars included.
 
-use crate::batch_kernels::{bar_slices, check_interval};
 use crate::check::{Dropped, OnBadRows};
-use crate::derive::derive;
+use crate::derived_tapes::{base_tapes, derive_all};
 use crate::digest::{bytes_hash, tape_hash};
 use crate::error::{Error, Result};
 use crate::gaps::{Gap, gaps};
@@ -76,7 +75,7 @@ pub struct LoadedTape {
 }
 
 impl LoadedTape {
-    fn new(key: TapeKey, rows: Rows, lag_ns: i64, regular: Vec<Range<usize>>, tally: Tally) -> Self {
+    pub(crate) fn new(key: TapeKey, rows: Rows, lag_ns: i64, regular: Vec<Range<usize>>, tally: Tally) -> Self {
         let hash = tape_hash(&key);
         Self { key, rows, available: None, lag_ns, counts: None, regular, tally, hash, running: OnceLock::new() }
     }
@@ -288,57 +287,6 @@ fn boundary(session: &Session, kind: Kind, at_ns: i64) -> LoadedTape {
     tape
 }
 
-/// The finest bar tape of each symbol.
-fn base_tapes(tapes: &[LoadedTape]) -> BTreeMap<Arc<str>, usize> {
-    let mut bases = BTreeMap::new();
-    for (index, tape) in tapes.iter().enumerate().filter(|(_, tape)| tape.key.kind == Kind::Bar) {
-        let finest = bases.entry(Arc::clone(&tape.key.symbol)).or_insert(index);
-        if tape.key.interval_ns < tapes[*finest].key.interval_ns {
-            *finest = index;
-        }
-    }
-    bases
-}
-
-fn derive_all(
-    session: &Session,
-    tapes: &[LoadedTape],
-    bases: &BTreeMap<Arc<str>, usize>,
-    derived_ns: &[i64],
-) -> Result<Vec<LoadedTape>> {
-    let mut derived = Vec::new();
-    for base in bases.values().map(|&index| &tapes[index]) {
-        for &interval_ns in derived_ns {
-            check_interval(interval_ns, base.key.interval_ns)?;
-            let key = TapeKey { interval_ns, ..base.key.clone() };
-            if tapes.iter().any(|tape| tape.key == key) {
-                let (source_first, source_name) = ("the source".into(), "derived".into());
-                return Err(Error::TapeTwice { tape: key, source_first, source_name });
-            }
-            derived.push(derive_one(session, base, key));
-        }
-    }
-    Ok(derived)
-}
-
-fn derive_one(session: &Session, base: &LoadedTape, key: TapeKey) -> LoadedTape {
-    let rows = &base.rows;
-    let bars = derive(bar_slices(rows), rows.filled.as_deref(), session.spans(), base.key.interval_ns, key.interval_ns);
-    let regular = std::iter::once(0..bars.ts_ns.len()).collect();
-    let values = [bars.open, bars.high, bars.low, bars.close, bars.volume];
-    let rows = Rows {
-        kind: Kind::Bar,
-        ts_ns: bars.ts_ns.into(),
-        values: values.into_iter().map(ScalarBuffer::from).collect(),
-        filled: None,
-    };
-    let mut tape = LoadedTape::new(key, rows, 0, regular, Tally::default());
-    tape.available = Some(bars.available_ns.into());
-    tape.counts =
-        Some(Counts { present: bars.n_present.into(), expected: bars.n_expected.into(), filled: bars.n_filled.into() });
-    tape
-}
-
 fn by_symbol(
     spans: &[Span],
     tapes: &[LoadedTape],
@@ -363,4 +311,90 @@ fn by_symbol(
         }
     }
     symbols
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::check::{RawRows, RowNumbers};
+    use crate::tapes::SameKey;
+
+    pub(crate) const MINUTE: i64 = 60_000_000_000;
+
+    pub(crate) fn key(kind: Kind, symbol: &str) -> TapeKey {
+        TapeKey { kind, interval_ns: if kind == Kind::Bar { MINUTE } else { 0 }, symbol: symbol.into() }
+    }
+
+    /// Tapes whose numbers all equal their row number plus one, from stamps in minutes.
+    pub(crate) fn tapes(given: &[(Kind, &str, &[i64])]) -> Tapes {
+        let mut tapes = Tapes::default();
+        for (kind, symbol, minutes) in given {
+            let ts: Vec<i64> = minutes.iter().map(|minute| minute * MINUTE).collect();
+            let column: Vec<f64> = (0..ts.len()).map(|row| row as f64 + 1.0).collect();
+            let values = kind.columns().iter().map(|_| (column.clone().into(), None)).collect();
+            let raw = RawRows { numbers: RowNumbers::From(0), ts_ns: (ts.into(), None), values };
+            let added = tapes.add(&key(*kind, symbol), &"test".into(), raw, OnBadRows::Raise, SameKey::Join);
+            added.expect("good rows");
+        }
+        tapes
+    }
+
+    /// A day of minutes 0 to 100 that trades from minute 10 to 20, with a minute of grace.
+    pub(crate) fn loaded(tapes: &Tapes, hours: Hours, derived_ns: &[i64]) -> Loaded {
+        let span = |from: i64, to: i64| Span::new(from * MINUTE, to * MINUTE).expect("ascending");
+        let session = Session::new("day".into(), vec![span(10, 20)], span(0, 100), MINUTE, false);
+        let settings = Settings {
+            hours,
+            derived_ns: derived_ns.to_vec(),
+            on_bad: OnBadRows::Raise,
+            catch_up_until_ns: i64::MIN,
+            until_ns: i64::MAX,
+        };
+        Loaded::new(session.expect("a day"), tapes, &settings).expect("good rows")
+    }
+
+    #[test]
+    fn tapes_stand_in_the_order_of_the_contract_with_the_boundary_between_bars_and_quotes() {
+        let tapes = tapes(&[(Kind::Trade, "A", &[12]), (Kind::Quote, "B", &[12]), (Kind::Bar, "B", &[12])]);
+        let names: Vec<String> =
+            loaded(&tapes, Hours::Regular, &[5 * MINUTE]).tapes.iter().map(|tape| tape.key.to_string()).collect();
+        assert_eq!(names, ["B bar 1m", "B bar 5m", " session_close", " session_open", "B quote", "A trade"]);
+    }
+
+    #[test]
+    fn rows_outside_hours_are_counted_and_with_all_hours_marked() {
+        let tapes = tapes(&[(Kind::Bar, "A", &[5, 10, 19, 20, 21])]);
+        let regular = &loaded(&tapes, Hours::Regular, &[]).tapes[0];
+        assert_eq!((regular.rows.len(), regular.tally.out_of_hours, regular.tally.rows_in), (3, 2, 5));
+        let all = &loaded(&tapes, Hours::All, &[]).tapes[0];
+        assert_eq!((0..5).map(|row| all.is_regular(row)).collect::<Vec<_>>(), [false, true, true, true, false]);
+        assert_eq!(all.tally.out_of_hours, 0);
+    }
+
+    #[test]
+    fn rows_of_another_session_are_passed_over() {
+        let tapes = tapes(&[(Kind::Trade, "A", &[-1, 12, 100, 112])]);
+        assert_eq!(loaded(&tapes, Hours::All, &[]).tapes[2].tally.rows_in, 1);
+    }
+
+    #[test]
+    fn the_quote_before_the_open_is_kept_though_it_is_out_of_hours() {
+        let tapes = tapes(&[(Kind::Quote, "A", &[3, 9, 12])]);
+        let loaded = loaded(&tapes, Hours::Regular, &[]);
+        assert_eq!(loaded.symbols["A"].quote_before, Some((9 * MINUTE, [2.0; 4])));
+    }
+
+    #[test]
+    fn an_interval_that_does_not_fit_is_refused() {
+        let given = tapes(&[(Kind::Bar, "A", &[12])]);
+        let session = loaded(&given, Hours::Regular, &[]).session;
+        let settings = Settings {
+            hours: Hours::Regular,
+            derived_ns: vec![MINUTE * 3 / 2],
+            on_bad: OnBadRows::Raise,
+            catch_up_until_ns: i64::MIN,
+            until_ns: i64::MAX,
+        };
+        assert!(matches!(Loaded::new(session, &given, &settings), Err(Error::IntervalNotMultiple { .. })));
+    }
 }

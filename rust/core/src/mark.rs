@@ -139,3 +139,49 @@ impl Slots {
         quality_percent(self.present_or_filled, self.expected)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Kind;
+    use crate::loaded::Hours;
+    use crate::loaded::tests::{MINUTE, loaded, tapes};
+
+    #[test]
+    fn rows_of_the_same_instant_are_visible_up_to_the_last_event_only() {
+        let tapes = tapes(&[(Kind::Bar, "A", &[10, 11]), (Kind::Bar, "B", &[10, 11]), (Kind::Trade, "A", &[11])]);
+        let loaded = loaded(&tapes, Hours::Regular, &[]);
+        let visible = |mark: Mark| [0, 1, 4].map(|tape| mark.visible(&loaded, tape));
+        assert_eq!(visible(Mark::start(11 * MINUTE)), [0, 0, 0]);
+        assert_eq!(visible(Mark::after(11 * MINUTE, 0, 0, false)), [1, 0, 0]);
+        assert_eq!(visible(Mark::after(11 * MINUTE, 1, 0, true)), [1, 1, 0]);
+        assert_eq!(visible(Mark::after(11 * MINUTE, 4, 0, true)), [1, 1, 1]);
+        assert_eq!(visible(Mark::after(12 * MINUTE, 0, 1, false)), [2, 1, 1]);
+    }
+
+    #[test]
+    fn a_minute_is_due_once_all_bars_of_its_instant_are_there() {
+        let tapes = tapes(&[(Kind::Bar, "A", &[10]), (Kind::Bar, "B", &[10, 12])]);
+        let loaded = loaded(&tapes, Hours::Regular, &[]);
+        let slots = |mark: Mark, symbol: &str| {
+            let slots = mark.slots(&loaded, &loaded.symbols[symbol]);
+            (slots.present, slots.expected)
+        };
+        assert_eq!(slots(Mark::start(0), "A"), (0, 0));
+        assert_eq!(slots(Mark::after(11 * MINUTE, 0, 0, false), "A"), (0, 0));
+        assert_eq!(slots(Mark::after(11 * MINUTE, 1, 0, true), "B"), (1, 1));
+        assert_eq!(slots(Mark::after(13 * MINUTE, 1, 1, true), "A"), (1, 3));
+        assert_eq!(slots(Mark::after(13 * MINUTE, 1, 1, true), "B"), (2, 3));
+        assert_eq!(Mark::after(13 * MINUTE, 1, 1, true).gaps(&loaded, &loaded.symbols["A"]).len(), 1);
+    }
+
+    #[test]
+    fn rows_that_were_not_reached_are_unread() {
+        let tapes = tapes(&[(Kind::Bar, "A", &[5, 10, 11, 12])]);
+        let loaded = loaded(&tapes, Hours::Regular, &[]);
+        let ledger = Mark::after(11 * MINUTE, 0, 0, true).ledger(&loaded);
+        let tally = ledger.tapes.values().next().expect("one tape");
+        assert_eq!((tally.rows_in, tally.delivered, tally.out_of_hours, tally.unread), (4, 1, 1, 2));
+        assert_eq!(ledger.check(loaded.session.label()), Ok(()));
+    }
+}

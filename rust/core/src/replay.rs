@@ -178,3 +178,79 @@ fn next_lanes<'a>(loaded: &'a Loaded, cursors: &[usize], step_ns: &mut u64, targ
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loaded::Hours;
+    use crate::loaded::tests::{MINUTE, loaded, tapes};
+    use crate::tapes::Tapes;
+    use proptest::prelude::*;
+
+    type Played = (Vec<(u32, u32, i64)>, String, Vec<usize>);
+
+    /// Events, digest and the size of each window.
+    fn play(tapes: &Tapes, target: usize) -> Played {
+        let loaded = Arc::new(loaded(tapes, Hours::Regular, &[5 * MINUTE]));
+        let mut replay = Replay::default();
+        replay.begin(loaded, 0).expect("the first session");
+        let (mut events, mut sizes, mut mark, mut digest) = (Vec::new(), Vec::new(), Mark::start(0), Digest::default());
+        while let Some(window) = replay.window(target) {
+            let order = &window.order;
+            for (event, &at_ns) in order.at_ns.iter().enumerate() {
+                events.push((order.lanes[event], order.rows[event], at_ns));
+            }
+            sizes.push(order.len());
+            mark = window.mark(order.len());
+            digest = window.digest(order.len());
+        }
+        replay.settle(&mark).expect("the ledger balances");
+        (events, digest.hex(), sizes)
+    }
+
+    fn minutes() -> impl Strategy<Value = Vec<i64>> {
+        prop::collection::btree_set(5..25_i64, 0..20).prop_map(|minutes| minutes.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn windows_of_any_size_give_the_same_events_and_digest(
+            a in minutes(), b in minutes(), trades in prop::collection::vec(5..25_i64, 0..30), target in 1..40_usize
+        ) {
+            let mut trades = trades;
+            trades.sort_unstable();
+            let tapes = tapes(&[(Kind::Bar, "A", &a), (Kind::Bar, "B", &b), (Kind::Trade, "A", &trades)]);
+            let (events, digest, _) = play(&tapes, usize::MAX / 4);
+            let (again, same, sizes) = play(&tapes, target);
+            prop_assert_eq!(&events, &again);
+            prop_assert_eq!(digest, same);
+            prop_assert!(events.is_sorted_by_key(|&(lane, row, at_ns)| (at_ns, lane, row)));
+            let mut end = 0;
+            for size in sizes {
+                end += size;
+                prop_assert!(end == again.len() || again[end - 1].2 < again[end].2, "an instant was split");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_at_the_end_or_after_it_is_planned() {
+        let tapes = tapes(&[(Kind::Bar, "A", &[10, 11, 12])]);
+        let mut day = loaded(&tapes, Hours::Regular, &[]);
+        day.until_ns = 12 * MINUTE;
+        let mut replay = Replay::default();
+        replay.begin(Arc::new(day), 0).expect("the first session");
+        let window = replay.window(100).expect("the open and one bar");
+        assert_eq!(window.order.at_ns, [10 * MINUTE, 11 * MINUTE]);
+        assert!(replay.window(100).is_none());
+    }
+
+    #[test]
+    fn a_session_can_not_follow_a_later_one() {
+        let tapes = tapes(&[(Kind::Bar, "A", &[10])]);
+        let day = Arc::new(loaded(&tapes, Hours::Regular, &[]));
+        let mut replay = Replay::default();
+        replay.begin(Arc::clone(&day), 0).expect("the first session");
+        assert!(matches!(replay.begin(day, 0), Err(Error::SessionOutOfOrder { .. })));
+    }
+}
