@@ -19,6 +19,7 @@ PYTEST_ARGS ?=
 BIN := $(abspath $(VENV))/bin
 TOOLS := $(VENV)/.tools
 CHECKERS := $(VENV)/.checkers
+BENCHERS := $(VENV)/.benchers
 CORE := python/backtape/_core.abi3.so
 STUB := python/backtape/_core.pyi
 MANIFESTS := pyproject.toml Cargo.toml Cargo.lock $(wildcard rust/*/Cargo.toml)
@@ -35,7 +36,7 @@ export PIP_QUIET := 1
 PURE := --workspace --exclude backtape-python --locked
 
 .PHONY: help demo test check thorough build dev format
-.PHONY: rust-format rust-lint rust-test rust-bench bench python-lint types stubs stubs-check python-test
+.PHONY: rust-format rust-lint rust-test rust-bench kernels bench python-lint types stubs stubs-check python-test
 .PHONY: wheel sdist clean
 
 help: ## list what can be made
@@ -83,8 +84,11 @@ rust-bench:
 	@printf '\n== cargo bench, once each, as a test\n'
 	cargo bench --quiet --profile dev $(PURE) --bench '*' -- --test
 
-bench: ## time the kernels
+kernels: ## time the kernels
 	cargo bench $(PURE) --bench '*'
+
+bench: $(BENCHERS) ## ours, the peers and the limits side by side, into benches/README.md; QUICK=1 for a look
+	$(BIN)/python benches/jobs.py $(if $(QUICK),--quick,--write)
 
 # Python
 
@@ -109,6 +113,10 @@ $(CORE): $(RUST) $(TOOLS)
 $(CHECKERS): pyproject.toml | $(CORE)
 	@printf '\n== test and check tools\n'
 	$(BIN)/maturin develop --quiet --release --locked --extras test,dev
+	@touch $(CORE) $@
+
+$(BENCHERS): pyproject.toml | $(CORE)
+	$(BIN)/maturin develop --quiet --release --locked --extras bench
 	@touch $(CORE) $@
 
 python-lint: $(CHECKERS)

@@ -199,10 +199,15 @@ def interval_of_stamps(ts_ns: np.ndarray) -> int:
     and all of them are multiples of something longer (5m, 15m, ...): then that. A lone stamp is 1m on a whole minute,
     else 1s. Other intervals than these cannot be told from stamps; declare them.
     """
-    stamps = np.unique(ts_ns)
-    steps = np.diff(stamps)
+    steps = np.diff(ts_ns)
+    if len(steps) and steps.min() < 0:
+        steps = np.diff(np.unique(ts_ns))
+    # A step of one minute tells it all: nothing longer can divide it. Most tables are full of them.
+    if 2 * np.count_nonzero(steps == _MINUTE_NS) >= max(len(steps), 1):
+        return _MINUTE_NS
+    steps = steps[steps > 0]
     if len(steps) == 0:
-        return _MINUTE_NS if len(stamps) == 0 or stamps[0] % _MINUTE_NS == 0 else _SECOND_NS
+        return _MINUTE_NS if len(ts_ns) == 0 or ts_ns[0] % _MINUTE_NS == 0 else _SECOND_NS
     minutes = steps[steps % _MINUTE_NS == 0]
     if 2 * len(minutes) < len(steps):
         return _SECOND_NS

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from backtape.arrow_types import ArrowStreamable, positions_ns, stamps_ns
 from backtape.errors import ConfigError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
-from backtape.normalise import Shape, column_of, interval_of_stamps, kind_of_columns, normalise
+from backtape.normalise import Shape, column_of, interval_of_stamps, kind_of_columns, normalise, stamps_of
 from backtape.repositories.base import Piece, within
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
@@ -130,11 +130,14 @@ class MemoryRepository:
         return _Held(kind, interval_ns, Piece(source, canonical, symbol))
 
     def _interval_ns(self, kind: Kind, rows: pa.Table, source: str) -> int:
-        """The interval of a table of bars, told by its stamps."""
+        """The interval of a table of bars, told by its stamps; without stamps 0, and `normalise` says what is wrong."""
         if kind != "bar":
             return 0
-        told = normalise(rows, kind, interval_ns=0, shape=self._shape, source=source)
-        stamps = stamps_ns(told["ts"].drop_null())
+        name = column_of(rows.schema.names, "ts", self._shape, source=source)
+        if name is None:
+            return 0
+        told = stamps_of(rows[name], name, shape=self._shape, shift_ns=0, source=source)
+        stamps = stamps_ns(told.drop_null() if told.null_count else told)
         told_ns = interval_of_stamps(stamps)
         if self._declared_ns is not None and told_ns > self._declared_ns and len(stamps) <= _BARS_TELLING:
             return self._declared_ns
