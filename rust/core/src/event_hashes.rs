@@ -1,48 +1,51 @@
-//! The hashes of a tape's events for the digest: made where its rows lie side by side.
+//! The hashes of a window's events for the digest, made from its gathered columns.
 
 use crate::digest::{event_hash, pair_hash, price_word, size_word};
 use crate::key::Kind;
-use crate::loaded::LoadedTape;
-use std::ops::Range;
+use crate::loaded::{Loaded, LoadedTape};
+use crate::merge::Order;
 
-/// The hashes of some of its events, for the digest, one column pair after the other.
-pub fn event_hashes(tape: &LoadedTape, rows: Range<usize>, hashes: &mut [u64]) {
-    let ts_ns = &tape.rows.ts_ns[rows.clone()];
-    let fed = if tape.key.kind == Kind::Bar { 1 << 32 | 1 } else { 0 };
-    for (place, (hash, &ts_ns)) in hashes.iter_mut().zip(ts_ns).enumerate() {
-        let row = rows.start + place;
-        let counts = tape.counts.as_ref().map_or(fed, |counts| {
-            u64::from(counts.present[row] + counts.filled[row]) << 32 | u64::from(counts.expected[row])
-        });
-        let at_ns = tape.available.as_ref().map_or(ts_ns + tape.lag_ns, |available| available[row]);
-        *hash = event_hash(tape.hash, ts_ns, at_ns, counts);
-    }
-    let column = |place: usize| &tape.rows.values[place][rows.clone()];
-    match tape.key.kind {
-        Kind::Bar => {
-            add_pairs(hashes, 0, column(0), price_word, column(1), price_word);
-            add_pairs(hashes, 1, column(2), price_word, column(3), price_word);
-            add_pairs(hashes, 2, column(4), size_word, column(4), |_| 0);
-        }
-        Kind::Quote => {
-            add_pairs(hashes, 0, column(0), price_word, column(1), price_word);
-            add_pairs(hashes, 1, column(2), size_word, column(3), size_word);
-        }
-        Kind::Trade => add_pairs(hashes, 0, column(0), price_word, column(1), size_word),
-        Kind::SessionClose | Kind::SessionOpen => {}
-    }
+/// What is the same for all events of a tape.
+struct OfTape<'a> {
+    hash: u64,
+    kind: Kind,
+    /// Only for derived bars.
+    derived: Option<&'a LoadedTape>,
 }
 
-/// Adds the hashes of a pair of columns.
-fn add_pairs(
-    hashes: &mut [u64],
-    pair: usize,
-    first: &[f64],
-    first_word: impl Fn(f64) -> u64,
-    second: &[f64],
-    second_word: impl Fn(f64) -> u64,
-) {
-    for ((hash, &first), &second) in hashes.iter_mut().zip(first).zip(second) {
-        *hash = hash.wrapping_add(pair_hash(pair, first_word(first), second_word(second)));
+/// The hash of each event. `ts_ns` and `values` are the window's columns in the order of its events.
+pub fn event_hashes(loaded: &Loaded, order: &Order, ts_ns: &[i64], values: &[&[f64]]) -> Vec<u64> {
+    let of_tape = |tape| OfTape { hash: LoadedTape::hash(tape), kind: tape.key.kind, derived: derived(tape) };
+    let tapes: Vec<OfTape<'_>> = loaded.tapes.iter().map(of_tape).collect();
+    let hash = |event: usize| {
+        let (tape, value) = (&tapes[order.lanes[event] as usize], |column: usize| values[column][event]);
+        let counts = counts_word(tape, order.rows[event] as usize);
+        let hash = event_hash(tape.hash, ts_ns[event], order.at_ns[event], counts);
+        match tape.kind {
+            Kind::Bar => hash
+                .wrapping_add(pair_hash(0, price_word(value(0)), price_word(value(1))))
+                .wrapping_add(pair_hash(1, price_word(value(2)), price_word(value(3))))
+                .wrapping_add(pair_hash(2, size_word(value(4)), 0)),
+            Kind::Quote => hash
+                .wrapping_add(pair_hash(0, price_word(value(0)), price_word(value(1))))
+                .wrapping_add(pair_hash(1, size_word(value(2)), size_word(value(3)))),
+            Kind::Trade => hash.wrapping_add(pair_hash(0, price_word(value(0)), size_word(value(1)))),
+            Kind::SessionClose | Kind::SessionOpen => hash,
+        }
+    };
+    (0..order.len()).map(hash).collect()
+}
+
+fn derived(tape: &LoadedTape) -> Option<&LoadedTape> {
+    Some(tape).filter(|tape| tape.counts.is_some())
+}
+
+/// Base bars present or filled, and expected: one of one for a bar that was fed.
+fn counts_word(tape: &OfTape<'_>, row: usize) -> u64 {
+    let counts = tape.derived.and_then(|derived| derived.counts.as_ref());
+    match counts {
+        Some(counts) => u64::from(counts.present[row] + counts.filled[row]) << 32 | u64::from(counts.expected[row]),
+        None if tape.kind == Kind::Bar => 1 << 32 | 1,
+        None => 0,
     }
 }

@@ -5,10 +5,12 @@ use crate::account::Account;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event_hashes::event_hashes;
+use crate::gather::{gather, slice_or_empty};
 use crate::key::Kind;
 use crate::loaded::Loaded;
 use crate::mark::Mark;
 use crate::merge::{Lane, Order, merge};
+use arrow_buffer::ScalarBuffer;
 use std::sync::Arc;
 
 /// The order of the next events of a session: whole instants only.
@@ -18,6 +20,10 @@ pub struct Window {
     pub loaded: Arc<Loaded>,
     /// Tape and row of each event, and when it is known.
     pub order: Order,
+    /// The events' own stamps.
+    pub ts_ns: ScalarBuffer<i64>,
+    /// The events' numbers: column c holds number c of an event, whatever its kind, and 0 where it has none.
+    pub values: Vec<ScalarBuffer<f64>>,
     /// Where a consumer stands that has taken none of the window's events.
     pub before: Mark,
     digest_before: Digest,
@@ -103,10 +109,12 @@ impl Replay {
         let loaded = Arc::clone(&playing.loaded);
         let lanes = next_lanes(&loaded, &playing.cursors, &mut playing.step_ns, target.max(1))?;
         let order = merge(&lanes);
-        let hashes = hashes(&loaded, &lanes, &order);
+        let (ts_ns, values) = gathered(&loaded, &order);
+        let columns: Vec<&[f64]> = values.iter().map(|column| &**column).collect();
+        let hashes = event_hashes(&loaded, &order, &ts_ns, &columns);
         playing.cursors = lanes.iter().map(|lane| lane.to).collect();
         let (before, digest_before) = (playing.planned, self.digest);
-        let window = Window { loaded, order, before, digest_before, hashes };
+        let window = Window { loaded, order, ts_ns, values, before, digest_before, hashes };
         self.digest = window.digest(window.order.len());
         playing.planned = window.mark(window.order.len());
         Some(window)
@@ -131,20 +139,17 @@ impl Replay {
     }
 }
 
-/// The hash of each event: made tape by tape, where rows lie side by side, then put in order.
-fn hashes(loaded: &Loaded, lanes: &[Lane<'_>], order: &Order) -> Vec<u64> {
-    let mut by_tape = vec![0; order.len()];
-    let mut starts = Vec::with_capacity(lanes.len());
-    let mut from = 0;
-    for (tape, lane) in loaded.tapes.iter().zip(lanes) {
-        // A row's hash stands at its lane's start plus its row number, which may lie before the buffer on its own.
-        starts.push(from as isize - lane.from as isize);
-        let len = lane.to - lane.from;
-        event_hashes(tape, lane.from..lane.to, &mut by_tape[from..from + len]);
-        from += len;
-    }
-    let place = |(&lane, &row): (&u32, &u32)| by_tape[(starts[lane as usize] + row as isize) as usize];
-    order.lanes.iter().zip(&order.rows).map(place).collect()
+/// The numbers of a window's events, column by column: each column is read in one go, so that a later reader of an event
+/// finds all of it in a few places that lie side by side.
+fn gathered(loaded: &Loaded, order: &Order) -> (ScalarBuffer<i64>, Vec<ScalarBuffer<f64>>) {
+    let tapes = &loaded.tapes;
+    let stamps: Vec<&[i64]> = tapes.iter().map(|tape| &*tape.rows.ts_ns).collect();
+    let widest = tapes.iter().map(|tape| tape.rows.values.len()).max().unwrap_or(0);
+    let values = (0..widest).map(|column| {
+        let columns: Vec<&[f64]> = tapes.iter().map(|tape| slice_or_empty(tape.rows.values.get(column))).collect();
+        gather(order, 0..order.len(), &columns).into()
+    });
+    (gather(order, 0..order.len(), &stamps).into(), values.collect())
 }
 
 /// Each tape's rows of the next stretch of time, which is chosen so that about `target` rows lie in it. `step_ns` is how

@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int8Array, Int64Array
 use arrow_array::{UInt8Array, UInt32Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
-use backtape_core::gather::{gather, slice_or_empty, spread};
+use backtape_core::gather::spread;
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, LoadedTape};
 use backtape_core::replay::Window;
@@ -51,10 +51,9 @@ pub(crate) fn to_batch(window: &Window, events: Range<usize>, kinds: &[Kind]) ->
 
 fn try_batch(window: &Window, events: Range<usize>, kinds: &[Kind]) -> Result<RecordBatch, ArrowError> {
     let (order, tapes) = (&window.order, &window.loaded.tapes);
-    let ts: Vec<&[i64]> = tapes.iter().map(|tape| &*tape.rows.ts_ns).collect();
     let mut columns: Vec<ArrayRef> = vec![
         stamps(order.at_ns[events.clone()].to_vec().into()),
-        stamps(gather(order, events.clone(), &ts).into()),
+        stamps(window.ts_ns.slice(events.start, events.len())),
         kind_column(window, events.clone())?,
         symbol_column(window, events.clone())?,
     ];
@@ -65,12 +64,11 @@ fn try_batch(window: &Window, events: Range<usize>, kinds: &[Kind]) -> Result<Re
     }
     for &kind in kinds {
         let nulls = nulls(window, events.clone(), kind);
+        // The window's columns serve every kind: what is not of the kind is null.
         for place in 0..kind.columns().len() {
-            let of_kind = |tape: &LoadedTape| tape.key.kind == kind;
-            let values = |tape: &'_ LoadedTape| of_kind(tape).then(|| tape.rows.values[place].clone());
-            let held: Vec<_> = tapes.iter().map(values).collect();
-            let slices: Vec<&[f64]> = held.iter().map(|column| slice_or_empty(column.as_ref())).collect();
-            columns.push(Arc::new(Float64Array::new(gather(order, events.clone(), &slices).into(), nulls.clone())));
+            let values = window.values.get(place).map(|column| column.slice(events.start, events.len()));
+            let values = values.unwrap_or_else(|| vec![0.0; events.len()].into());
+            columns.push(Arc::new(Float64Array::new(values, nulls.clone())));
         }
     }
     if kinds.contains(&Kind::Bar) {

@@ -66,18 +66,18 @@ pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResu
     let (window, order) = (&progress.window, &progress.window.order);
     let (number, row, available_at) = (order.lanes[place] as usize, order.rows[place] as usize, order.at_ns[place]);
     let tape = &window.loaded.tapes[number];
-    let ts = tape.rows.ts_ns[row];
+    let ts = window.ts_ns[place];
     let names = progress.facts.names[number].clone_ref(py);
     let flags = Flags::of(&window.loaded, number, row, available_at);
-    let values = &tape.rows.values;
+    let value = |column: usize| window.values[column][place];
     match tape.key.kind {
         Kind::Bar => {
             let (n_present, n_expected, n_filled) = match &tape.counts {
                 Some(counts) => (counts.present[row], counts.expected[row], counts.filled[row]),
                 None => (u32::from(!flags.has(Flags::FILLED)), 1, u32::from(flags.has(Flags::FILLED))),
             };
-            let (open, high, low) = (values[0][row], values[1][row], values[2][row]);
-            let (close, volume, revision) = (values[3][row], values[4][row], 0);
+            let (open, high, low) = (value(0), value(1), value(2));
+            let (close, volume, revision) = (value(3), value(4), 0);
             let bar = Bar {
                 names,
                 ts,
@@ -96,11 +96,11 @@ pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResu
             Ok(Py::new(py, bar)?.into_any())
         }
         Kind::Quote => {
-            let (bid, ask, bid_size, ask_size) = (values[0][row], values[1][row], values[2][row], values[3][row]);
+            let (bid, ask, bid_size, ask_size) = (value(0), value(1), value(2), value(3));
             Ok(Py::new(py, Quote { names, ts, available_at, bid, ask, bid_size, ask_size, flags })?.into_any())
         }
         Kind::Trade => {
-            let (price, size) = (values[0][row], values[1][row]);
+            let (price, size) = (value(0), value(1));
             Ok(Py::new(py, Trade { names, ts, available_at, price, size, flags })?.into_any())
         }
         Kind::SessionOpen => {

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The columns of a whole window in the order of its events; an instant is a slice of them. It holds nothing of the
-/// session. Number column c of every kind shares one buffer.
+/// session.
 struct Gathered {
     ts_ns: ScalarBuffer<i64>,
     values: Vec<ScalarBuffer<f64>>,
@@ -53,12 +53,6 @@ impl Gathered {
     fn of(window: &Window) -> Self {
         let (loaded, order) = (&window.loaded, &window.order);
         let (all, tapes) = (0..order.len(), &loaded.tapes);
-        let ts: Vec<&[i64]> = tapes.iter().map(|tape| &*tape.rows.ts_ns).collect();
-        let widest = tapes.iter().map(|tape| tape.rows.values.len()).max().unwrap_or(0);
-        let values = (0..widest).map(|column| {
-            let columns: Vec<&[f64]> = tapes.iter().map(|tape| slice_or_empty(tape.rows.values.get(column))).collect();
-            gather(order, all.clone(), &columns).into()
-        });
         let count = |fed: u32, filled: u32, pick: fn(&Counts) -> &ScalarBuffer<u32>| -> ScalarBuffer<u32> {
             let of_rows = |tape: &LoadedTape| match &tape.counts {
                 Some(counts) => pick(counts).clone(),
@@ -74,8 +68,8 @@ impl Gathered {
         let id = |symbol: &Arc<str>| names.binary_search(symbol).unwrap_or(0) as u32;
         let ids: Vec<u32> = tapes.iter().map(|tape| id(&tape.key.symbol)).collect();
         Self {
-            ts_ns: gather(order, all.clone(), &ts).into(),
-            values: values.collect(),
+            ts_ns: window.ts_ns.clone(),
+            values: window.values.clone(),
             filled: filled.iter().any(|filled| !filled.is_empty()).then(|| gather(order, all.clone(), &filled).into()),
             counts: derived.then(|| Counts {
                 present: count(1, 0, |counts| &counts.present),
