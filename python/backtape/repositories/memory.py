@@ -60,6 +60,7 @@ class MemoryRepository:
     ) -> None:
         self._shape = shape if shape is not None else Shape()
         self._declared_ns = interval_ns
+        self._looked_up: tuple[pa.Schema, tuple[Kind | None, str | None, str | None]] | None = None
         self._lone_symbol = lone_symbol
         self._held = [self._hold(*found) for found in _tables(source)]
 
@@ -110,33 +111,39 @@ class MemoryRepository:
     def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> _Held:
         source = f"table of {symbol}" if symbol is not None else f"table of {kind or 'rows'}"
         rows = pa.table(table)
-        kind = kind or kind_of_columns(rows.schema.names, self._shape)
+        told, symbol_column, ts_column = self._look_up(rows.schema)
+        kind = kind or told
         if kind is None:
             raise SchemaError(
                 f"{source}: columns {', '.join(rows.schema.names)} fit no kind: bars need open, high, low, close and"
                 " volume; quotes bid and ask; trades price and size",
                 source=source,
             )
-        if symbol is not None and (named := column_of(rows.schema.names, "symbol", self._shape)) is not None:
-            rows = rows.drop_columns([named])
-        if symbol is None and column_of(rows.schema.names, "symbol", self._shape) is None:
+        if symbol is not None and symbol_column is not None:
+            rows = rows.drop_columns([symbol_column])
+        if symbol is None and symbol_column is None:
             symbol = self._lone_symbol
-        if symbol is None and column_of(rows.schema.names, "symbol", self._shape) is None:
+        if symbol is None and symbol_column is None:
             raise SchemaError(
                 f"{source}: there is no symbol column; add one, or give a mapping of symbols to tables", source=source
             )
-        interval_ns = self._interval_ns(kind, rows, source)
+        interval_ns = self._interval_ns(kind, rows, ts_column, source)
         canonical = normalise(rows, kind, interval_ns=interval_ns, shape=self._shape, source=source)
         return _Held(kind, interval_ns, Piece(source, canonical, symbol))
 
-    def _interval_ns(self, kind: Kind, rows: pa.Table, source: str) -> int:
+    def _look_up(self, schema: pa.Schema) -> tuple[Kind | None, str | None, str | None]:
+        """Kind, symbol column and stamp column of a schema. Tables of many symbols share one, so it is kept."""
+        if self._looked_up is None or not self._looked_up[0].equals(schema):
+            names, shape = schema.names, self._shape
+            told = kind_of_columns(names, shape), column_of(names, "symbol", shape), column_of(names, "ts", shape)
+            self._looked_up = schema, told
+        return self._looked_up[1]
+
+    def _interval_ns(self, kind: Kind, rows: pa.Table, ts_column: str | None, source: str) -> int:
         """The interval of a table of bars, told by its stamps; without stamps 0, and `normalise` says what is wrong."""
-        if kind != "bar":
+        if kind != "bar" or ts_column is None:
             return 0
-        name = column_of(rows.schema.names, "ts", self._shape, source=source)
-        if name is None:
-            return 0
-        told = stamps_of(rows[name], name, shape=self._shape, shift_ns=0, source=source)
+        told = stamps_of(rows[ts_column], ts_column, shape=self._shape, shift_ns=0, source=source)
         stamps = stamps_ns(told.drop_null() if told.null_count else told)
         told_ns = interval_of_stamps(stamps)
         if self._declared_ns is not None and told_ns > self._declared_ns and len(stamps) <= _BARS_TELLING:
