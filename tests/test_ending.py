@@ -238,7 +238,7 @@ READINGS: list[Callable[[backtape.Replay], object]] = [
 @pytest.mark.parametrize("read", READINGS, ids=["events", "moments", "batches", "to_arrow"])
 def test_control_c_is_felt_within_a_tenth_of_a_second(read: Callable[[backtape.Replay], object]) -> None:
     def read_for_ever() -> None:
-        for _ in range(1_000):
+        for _ in range(100):
             read(trades(TradesOfDays(days_made=2, rows_a_day=400_000)))
 
     felt = []

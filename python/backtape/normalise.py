@@ -35,6 +35,10 @@ NUMBERS: Final[dict[Kind, tuple[str, ...]]] = {
 
 STAMP_TYPE: Final = pa.timestamp("ns", tz="UTC")
 
+_CANONICAL: Final[dict[Kind, pa.Schema]] = {
+    kind: pa.schema([("ts", STAMP_TYPE), *((name, pa.float64()) for name in numbers)])
+    for kind, numbers in NUMBERS.items()
+}
 _PRICES: Final = frozenset({"open", "high", "low", "close", "bid", "ask", "price"})
 _TELLING: Final[dict[Kind, tuple[str, ...]]] = {
     "bar": ("open", "high", "low", "close"),
@@ -233,6 +237,8 @@ def normalise(table: ArrowStreamable, kind: Kind, *, interval_ns: int, shape: Sh
         DataError: the stream of the table fails.
     """
     rows = _table_of(table, source)
+    if kind != "quote" and shape == Shape() and rows.schema.equals(_CANONICAL[kind]):
+        return rows  # there may be thousands of tables, and each look costs
     names = columns_of(rows.schema.names, kind, shape, source=source)
     columns: dict[str, pa.ChunkedArray] = {}
     for wanted, name in names.items():
