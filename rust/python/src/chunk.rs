@@ -1,13 +1,13 @@
 //! `Chunk`: a stretch of planned events, taken one by one, instant by instant, or whole.
 
-use crate::bar::Bar;
+use crate::bar::BarValues;
 use crate::boundary::{SessionClose, SessionOpen};
 use crate::flags::Flags;
 use crate::ledger::Ledger;
 use crate::moment::Moments;
 use crate::progress::Progress;
-use crate::quote::Quote;
-use crate::trade::Trade;
+use crate::quote::QuoteValues;
+use crate::trade::TradeValues;
 use backtape_core::key::Kind;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -63,23 +63,21 @@ impl Chunk {
 
 /// The event of a place as a Python object.
 pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResult<Py<PyAny>> {
-    let (window, order) = (&progress.window, &progress.window.order);
-    let (number, row, available_at) = (order.lanes[place] as usize, order.rows[place] as usize, order.at_ns[place]);
-    let tape = &window.loaded.tapes[number];
+    let (window, order, facts) = (&progress.window, &progress.window.order, &progress.facts);
+    let (tape, row, available_at) = (order.lanes[place], order.rows[place] as usize, order.at_ns[place]);
+    let own = &window.loaded.tapes[tape as usize];
     let ts = window.ts_ns[place];
-    let names = progress.facts.names[number].clone_ref(py);
-    let flags = Flags::of(&window.loaded, number, row, available_at);
+    let flags = Flags::of(&window.loaded, tape as usize, row, available_at);
     let value = |column: usize| window.values[column][place];
-    match tape.key.kind {
+    match own.key.kind {
         Kind::Bar => {
-            let (n_present, n_expected, n_filled) = match &tape.counts {
+            let (n_present, n_expected, n_filled) = match &own.counts {
                 Some(counts) => (counts.present[row], counts.expected[row], counts.filled[row]),
                 None => (u32::from(!flags.has(Flags::FILLED)), 1, u32::from(flags.has(Flags::FILLED))),
             };
             let (open, high, low) = (value(0), value(1), value(2));
             let (close, volume, revision) = (value(3), value(4), 0);
-            let bar = Bar {
-                names,
+            let bar = BarValues {
                 ts,
                 available_at,
                 open,
@@ -93,15 +91,16 @@ pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResu
                 revision,
                 flags,
             };
-            Ok(Py::new(py, bar)?.into_any())
+            facts.reused.bars.event(py, &facts.names, tape, &bar)
         }
         Kind::Quote => {
             let (bid, ask, bid_size, ask_size) = (value(0), value(1), value(2), value(3));
-            Ok(Py::new(py, Quote { names, ts, available_at, bid, ask, bid_size, ask_size, flags })?.into_any())
+            let quote = QuoteValues { ts, available_at, bid, ask, bid_size, ask_size, flags };
+            facts.reused.quotes.event(py, &facts.names, tape, &quote)
         }
         Kind::Trade => {
-            let (price, size) = (value(0), value(1));
-            Ok(Py::new(py, Trade { names, ts, available_at, price, size, flags })?.into_any())
+            let trade = TradeValues { ts, available_at, price: value(0), size: value(1), flags };
+            facts.reused.trades.event(py, &facts.names, tape, &trade)
         }
         Kind::SessionOpen => {
             let session = progress.facts.session.clone_ref(py);

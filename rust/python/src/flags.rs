@@ -4,7 +4,7 @@ use backtape_core::key::Kind;
 use backtape_core::loaded::{Hours, Loaded};
 
 /// Marks as bits, the same as in the `flags` column of batches.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Flags(u8);
 
 impl Flags {

@@ -5,6 +5,7 @@ use crate::enter::Enter;
 use crate::errors::plain;
 use crate::ledger::Ledger;
 use crate::progress::{Progress, SessionFacts, Shared};
+use crate::reused::Reused;
 use crate::session::LoadedSession;
 use crate::symbol_data::SymbolData;
 use crate::tape_names::TapeNames;
@@ -95,8 +96,9 @@ impl Player {
     fn begin(&self, py: Python<'_>, loaded: &LoadedSession, history: Vec<Bound<'_, LoadedSession>>) -> PyResult<()> {
         py.enter(|| self.settle())?;
         let names = TapeNames::of_session(py, &loaded.loaded, self.zone.bind(py))?;
+        let reused = Reused::new(py, &names)?;
         let history = history.iter().map(|session| Arc::clone(&session.get().loaded)).collect();
-        let facts = Arc::new(SessionFacts { session: loaded.session.clone_ref(py), names, history });
+        let facts = Arc::new(SessionFacts { session: loaded.session.clone_ref(py), names, reused, history });
         let day = &loaded.loaded;
         py.enter(|| {
             let now_ns = self.shared.progress().map_or(day.session.open_ns(), |progress| progress.mark().now_ns);

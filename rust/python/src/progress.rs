@@ -1,6 +1,7 @@
 //! Where a replay stands: shared by the consumer, who commits, and by all who read.
 
-use crate::tape_names::TapeNames;
+use crate::reused::Reused;
+use crate::tape_names::Names;
 use backtape_core::account::Account;
 use backtape_core::digest::Digest;
 use backtape_core::loaded::Loaded;
@@ -16,7 +17,9 @@ pub(crate) struct SessionFacts {
     /// The Python `Session`.
     pub(crate) session: Py<PyAny>,
     /// Names by tape.
-    pub(crate) names: Vec<Py<TapeNames>>,
+    pub(crate) names: Names,
+    /// Events that are handed out again.
+    pub(crate) reused: Reused,
     /// Sessions before this one, oldest first.
     pub(crate) history: Vec<Arc<Loaded>>,
 }

@@ -5,7 +5,8 @@ use crate::errors::raise;
 use crate::flags::Flags;
 use crate::interval::{interval_name, parse};
 use crate::progress::{Progress, Shared};
-use crate::quote::Quote;
+use crate::quote::{Quote, QuoteValues};
+use crate::reused::Event;
 use backtape_core::key::Kind;
 use backtape_core::loaded::{LoadedTape, SymbolTapes};
 use backtape_core::mark::{Mark, Slots};
@@ -244,9 +245,10 @@ impl SymbolData {
             (None, Some((ts, values))) if at_open => (ts, values, Flags::from_bits(Flags::IRREGULAR)),
             _ => return Ok(None),
         };
-        let names = look.progress.facts.names[number].clone_ref(py);
         let [bid, ask, bid_size, ask_size] = values;
-        Ok(Some(Py::new(py, Quote { names, ts, available_at: ts, bid, ask, bid_size, ask_size, flags })?))
+        let values = QuoteValues { ts, available_at: ts, bid, ask, bid_size, ask_size, flags };
+        let names = Arc::clone(&look.progress.facts.names);
+        Ok(Some(Py::new(py, Quote::of(names, number as u32, &values))?))
     }
 
     /// Volume of the session so far: of its base bars, or of its trades where it has no bars.

@@ -4,6 +4,10 @@ use backtape_core::key::interval_name;
 use backtape_core::loaded::Loaded;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use std::sync::Arc;
+
+/// The names of all tapes of a session, in its order of tapes.
+pub(crate) type Names = Arc<[Py<TapeNames>]>;
 
 /// The names of a tape as Python objects.
 #[pyclass(frozen, module = "backtape._core")]
@@ -16,7 +20,12 @@ pub(crate) struct TapeNames {
 }
 
 impl TapeNames {
-    pub(crate) fn new(py: Python<'_>, symbol: &str, interval_ns: i64, zone: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
+    /// The names of one tape alone.
+    pub(crate) fn alone(py: Python<'_>, symbol: &str, interval_ns: i64, zone: &Bound<'_, PyAny>) -> PyResult<Names> {
+        Ok(Arc::new([Self::new(py, symbol, interval_ns, zone)?]))
+    }
+
+    fn new(py: Python<'_>, symbol: &str, interval_ns: i64, zone: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
         let interval = if interval_ns == 0 { String::new() } else { interval_name(interval_ns) };
         let names = Self {
             symbol: PyString::intern(py, symbol).unbind(),
@@ -28,7 +37,7 @@ impl TapeNames {
     }
 
     /// The names of all tapes of a session, in its order of tapes.
-    pub(crate) fn of_session(py: Python<'_>, loaded: &Loaded, zone: &Bound<'_, PyAny>) -> PyResult<Vec<Py<Self>>> {
+    pub(crate) fn of_session(py: Python<'_>, loaded: &Loaded, zone: &Bound<'_, PyAny>) -> PyResult<Names> {
         let names = loaded.tapes.iter().map(|tape| Self::new(py, &tape.key.symbol, tape.key.interval_ns, zone));
         names.collect()
     }
