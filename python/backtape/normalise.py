@@ -203,7 +203,7 @@ def interval_of_stamps(ts_ns: np.ndarray) -> int:
     and all of them are multiples of something longer (5m, 15m, ...): then that. A lone stamp is 1m on a whole minute,
     else 1s. Other intervals than these cannot be told from stamps; declare them.
     """
-    steps = np.diff(ts_ns)
+    steps = ts_ns[1:] - ts_ns[:-1]
     if len(steps) and steps.min() < 0:
         steps = np.diff(np.unique(ts_ns))
     # A step of one minute tells it all: nothing longer can divide it. Most tables are full of them.

@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtape.arrow_types import ArrowStreamable, positions_ns, stamps_ns
+from backtape.arrow_types import ArrowStreamable, is_streamable, positions_ns, stamps_ns
 from backtape.errors import ConfigError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
 from backtape.normalise import Shape, column_of, interval_of_stamps, kind_of_columns, normalise, stamps_of
@@ -35,6 +35,13 @@ class _Held:
         if self.piece.symbol is not None:
             return (self.piece.symbol,)
         return tuple(sorted(pc.unique(self.piece.rows["symbol"].cast(pa.string())).to_pylist()))
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The lowest and the highest stamp, ns UTC."""
+        ts = self.piece.rows["ts"]
+        stamps = stamps_ns(ts.drop_null() if ts.null_count else ts)
+        return (int(stamps.min()), int(stamps.max())) if len(stamps) else None
 
 
 class MemoryRepository:
@@ -84,12 +91,8 @@ class MemoryRepository:
 
     def days(self) -> tuple[int, int] | None:
         """Return the first and the last stamp (ns UTC, both inclusive), or None where there are no rows."""
-        columns = [h.piece.rows["ts"] for h in self._held]
-        bounds = [pc.min_max(column.cast(pa.int64())) for column in columns]
-        known = [bound for bound in bounds if bound["min"].is_valid]
-        if not known:
-            return None
-        return min(bound["min"].as_py() for bound in known), max(bound["max"].as_py() for bound in known)
+        bounds = [bound for held in self._held if (bound := held.bounds) is not None]
+        return (min(first for first, _ in bounds), max(last for _, last in bounds)) if bounds else None
 
     def read(
         self, kind: Kind, *, interval_ns: int, symbols: Sequence[str] | None, start_ns: int, end_ns: int
@@ -110,7 +113,7 @@ class MemoryRepository:
 
     def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> _Held:
         source = f"table of {symbol}" if symbol is not None else f"table of {kind or 'rows'}"
-        rows = pa.table(table)
+        rows = table if isinstance(table, pa.Table) else pa.table(table)
         told, symbol_column, ts_column = self._look_up(rows.schema)
         kind = kind or told
         if kind is None:
@@ -153,7 +156,7 @@ class MemoryRepository:
 
 def _tables(source: Tables) -> Iterator[tuple[Kind | None, str | None, ArrowStreamable]]:
     """(kind, symbol, table) of every table of a source; None where that is told by the columns."""
-    if isinstance(source, ArrowStreamable):
+    if is_streamable(source):
         yield None, None, source
     elif isinstance(source, Mapping):
         words = {word.lower() for word in source if isinstance(word, str)}
@@ -163,14 +166,14 @@ def _tables(source: Tables) -> Iterator[tuple[Kind | None, str | None, ArrowStre
                     yield kind_of(word), symbol, table
         else:
             for symbol, rows in source.items():
-                if not isinstance(rows, ArrowStreamable):
+                if not is_streamable(rows):
                     raise _unknown(rows)
                 yield None, symbol, rows
     elif isinstance(source, str | bytes):
         raise _unknown(source)
     elif isinstance(source, Iterable):
         for table in source:
-            if not isinstance(table, ArrowStreamable):
+            if not is_streamable(table):
                 raise _unknown(table)
             yield None, None, table
     else:
@@ -178,7 +181,7 @@ def _tables(source: Tables) -> Iterator[tuple[Kind | None, str | None, ArrowStre
 
 
 def _checked(tables: object) -> Tables:
-    if isinstance(tables, ArrowStreamable | Mapping | Iterable):
+    if is_streamable(tables) or isinstance(tables, Mapping | Iterable):
         return tables
     raise _unknown(tables)
 

@@ -1,5 +1,6 @@
 //! What a replay has to show for its sessions: where rows went, what was missing, what was rejected.
 
+use crate::check::Why;
 use crate::error::Error;
 use crate::key::TapeKey;
 use crate::ledger::Ledger;
@@ -43,7 +44,10 @@ impl Account {
             total.gaps += mark.gaps(loaded, own).len() as u64;
         }
         let dropped = loaded.dropped.iter().flat_map(|(key, rows)| rows.iter().map(move |row| (key, row)));
-        let faults = dropped.filter_map(|(key, row)| Some((key.clone(), row.fault.clone()?)));
+        let faults = dropped.filter_map(|(key, row)| match &row.why {
+            Why::Bad(fault) => Some((key.clone(), fault.clone())),
+            Why::Duplicate | Why::Stale => None,
+        });
         let room = REJECTS_SHOWN - self.rejected.len();
         self.rejected.extend(faults.take(room));
         self.sessions += 1;

@@ -48,10 +48,22 @@ pub struct RawRows {
 /// A row that was left out.
 #[derive(Debug, Clone)]
 pub struct Dropped {
-    /// Its own stamp, or where it has none that of a neighbour; `i64::MIN` where no row has one.
+    /// Its own stamp, or where it has none that of a neighbour; `i64::MIN` where no row has one. Of a stale row the time
+    /// up to which its stream had promised that nothing more would come.
     pub at_ns: i64,
-    /// What was wrong; `None` for a second identical bar under one stamp, which is counted as a duplicate.
-    pub fault: Option<Error>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a row was left out.
+#[derive(Debug, Clone)]
+pub enum Why {
+    /// A second identical bar under one stamp.
+    Duplicate,
+    /// It was fed after its stream had gone past it.
+    Stale,
+    /// It is bad.
+    Bad(Error),
 }
 
 /// Rows that passed, and those that did not.
@@ -78,8 +90,8 @@ pub fn check(key: &TapeKey, source_name: &Arc<str>, raw: RawRows, on_bad: OnBadR
         match (door.fault(row), on_bad) {
             (Verdict::Good, _) => door.keep(row),
             (Verdict::Bad(fault), OnBadRows::Raise) => return Err(fault),
-            (Verdict::Bad(fault), OnBadRows::Quarantine) => door.drop(row, Some(fault)),
-            (Verdict::Twice, _) => door.drop(row, None),
+            (Verdict::Bad(fault), OnBadRows::Quarantine) => door.drop(row, Why::Bad(fault)),
+            (Verdict::Twice, _) => door.drop(row, Why::Duplicate),
         }
     }
     let Door { keep, dropped, .. } = door;
@@ -146,7 +158,14 @@ fn values_are_clean(key: &TapeKey, raw: &RawRows) -> bool {
     let ([high, low], ts) = ([1, 2].map(|c| &raw.values[c].0), &raw.ts_ns.0);
     numbers
         && high.iter().zip(low.iter()).fold(true, |ok, (high, low)| ok & (high >= low))
-        && ts.iter().fold(true, |ok, ts| ok & (ts.rem_euclid(key.interval_ns) == 0))
+        && is_on_grid(ts, key.interval_ns)
+}
+
+/// A division costs more than all other checks of a row together, and most steps are one interval.
+fn is_on_grid(ts: &[i64], interval_ns: i64) -> bool {
+    let whole = |step_ns: i64| step_ns == interval_ns || step_ns % interval_ns == 0;
+    ts.first().is_none_or(|first| first % interval_ns == 0)
+        && ts.windows(2).all(|pair| whole(pair[1].wrapping_sub(pair[0])))
 }
 
 enum Verdict {
@@ -235,11 +254,11 @@ impl Door<'_> {
         }
     }
 
-    fn drop(&mut self, row: usize, fault: Option<Error>) {
+    fn drop(&mut self, row: usize, why: Why) {
         let ts = &self.raw.ts_ns.0;
         let neighbour = || self.last.or_else(|| (row + 1..ts.len()).find(|&later| !self.is_null(later)));
         let at = if self.is_null(row) { neighbour() } else { Some(row) };
-        self.dropped.push(Dropped { at_ns: at.map_or(i64::MIN, |row| ts[row]), fault });
+        self.dropped.push(Dropped { at_ns: at.map_or(i64::MIN, |row| ts[row]), why });
     }
 }
 
@@ -320,7 +339,7 @@ mod tests {
         let checked = check(&key(Kind::Bar), &"f".into(), bars(&[0, 0, MINUTE], |_| ()), OnBadRows::Raise);
         let checked = checked.expect("duplicates are no fault");
         assert_eq!((checked.rows.len(), checked.dropped.len()), (2, 1));
-        assert!(checked.dropped[0].fault.is_none());
+        assert!(matches!(checked.dropped[0].why, Why::Duplicate));
 
         let trades = RawRows {
             numbers: RowNumbers::From(0),

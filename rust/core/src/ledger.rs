@@ -22,7 +22,7 @@ pub struct Tally {
     pub rejected: u64,
     /// Rows that were not reached.
     pub unread: u64,
-    /// Rows filled in from another source; they are no part of the sum.
+    /// Rows filled in from another source that became events; they are no part of the sum.
     pub filled: u64,
     /// Rows with a negative price, which is legal; they are no part of the sum.
     pub negative_prices: u64,

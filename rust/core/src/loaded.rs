@@ -1,6 +1,6 @@
 //! One session, ready to play: its tapes within trading hours, in the order of C1, derived bars included.
 
-use crate::check::{Dropped, OnBadRows};
+use crate::check::{Dropped, OnBadRows, Why};
 use crate::derived_tapes::{base_tapes, derive_all};
 use crate::digest::{bytes_hash, tape_hash};
 use crate::error::Result;
@@ -256,22 +256,22 @@ fn label_seen(session: &Session, key: &TapeKey, rows: &Rows) -> Option<LabelSeen
 fn within_hours(session: &Session, key: TapeKey, tape: &Tape, hours: Hours) -> LoadedTape {
     let regular = session.regular_rows(&tape.rows.ts_ns, key.interval_ns);
     let n_regular: usize = regular.iter().map(Range::len).sum();
-    let duplicate = tape.dropped.iter().filter(|row| row.fault.is_none()).count() as u64;
+    let mut tally = Tally { rows_in: tape.rows_in() - tape.rows.filled_before(tape.rows.len()), ..Tally::default() };
+    for row in &tape.dropped {
+        match row.why {
+            Why::Duplicate => tally.duplicate += 1,
+            Why::Stale => tally.stale += 1,
+            Why::Bad(_) => tally.rejected += 1,
+        }
+    }
     let (rows, regular, out_of_hours) = match hours {
         Hours::All => (tape.rows.clone(), regular, 0),
         Hours::Regular => {
             (tape.rows.select(&regular), std::iter::once(0..n_regular).collect(), tape.rows.len() - n_regular)
         }
     };
-    let tally = Tally {
-        rows_in: tape.rows_in(),
-        out_of_hours: out_of_hours as u64,
-        duplicate,
-        rejected: tape.dropped.len() as u64 - duplicate,
-        filled: rows.filled.as_ref().map_or(0, |filled| filled.iter().map(|&one| u64::from(one)).sum()),
-        negative_prices: negative_prices(&rows),
-        ..Tally::default()
-    };
+    tally.out_of_hours = out_of_hours as u64;
+    tally.negative_prices = negative_prices(&rows);
     let lag_ns = key.interval_ns;
     LoadedTape::new(key, rows, lag_ns, regular, tally)
 }

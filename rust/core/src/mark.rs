@@ -81,12 +81,15 @@ impl Mark {
     pub fn ledger(&self, loaded: &Loaded) -> Ledger {
         let mut ledger = Ledger::default();
         for (index, tape) in loaded.tapes.iter().enumerate() {
-            let delivered = self.visible(loaded, index) as u64;
+            let visible = self.visible(loaded, index);
+            let filled = tape.rows.filled_before(visible);
+            let delivered = visible as u64 - filled;
             if tape.counts.is_some() {
                 ledger.derived.insert(tape.key.clone(), delivered);
             } else if crate::key::Kind::ROWS.contains(&tape.key.kind) {
-                let unread = tape.rows.len() as u64 - delivered;
-                ledger.tapes.insert(tape.key.clone(), Tally { delivered, unread, ..tape.tally });
+                let fed = tape.rows.len() as u64 - tape.rows.filled_before(tape.rows.len());
+                let unread = fed - delivered;
+                ledger.tapes.insert(tape.key.clone(), Tally { delivered, unread, filled, ..tape.tally });
             }
         }
         ledger

@@ -96,6 +96,11 @@ impl Rows {
         self.filled.as_ref().is_some_and(|filled| filled[row] != 0)
     }
 
+    /// How many of the first rows were filled in.
+    pub fn filled_before(&self, rows: usize) -> u64 {
+        self.filled.as_ref().map_or(0, |filled| filled[..rows].iter().map(|&one| u64::from(one != 0)).sum())
+    }
+
     /// The same rows, marked as filled in.
     #[must_use]
     pub fn marked_filled(mut self) -> Self {

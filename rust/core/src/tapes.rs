@@ -1,6 +1,6 @@
 //! Many tapes by key. Pieces of one tape may come from many files, in any order; the tape is the same.
 
-use crate::check::{Checked, Dropped, OnBadRows, RawRows, check, same_bar};
+use crate::check::{Checked, Dropped, OnBadRows, RawRows, Why, check, same_bar};
 use crate::error::{Error, Place, Result};
 use crate::key::{Kind, TapeKey, interval_name};
 use crate::rows::Rows;
@@ -164,7 +164,8 @@ fn interleave(
         let place = Place { tape: key.clone(), source_name: Arc::clone(source_name), row: number };
         match (same_bar(place, ts_ns, values(row), source(last), values(last)), on_bad) {
             (Some(fault), OnBadRows::Raise) => return Err(fault),
-            (fault, _) => dropped.push(Dropped { at_ns: ts_ns, fault }),
+            (Some(fault), OnBadRows::Quarantine) => dropped.push(Dropped { at_ns: ts_ns, why: Why::Bad(fault) }),
+            (None, _) => dropped.push(Dropped { at_ns: ts_ns, why: Why::Duplicate }),
         }
     }
     Ok((order, dropped))
