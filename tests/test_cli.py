@@ -21,7 +21,7 @@ from backtape.cli import app
 from backtape.sample import SampleReport, make_sample
 from typer.testing import CliRunner
 
-COMMANDS = ("demo", "sample", "inspect", "replay", "quality")
+COMMANDS = ("demo", "sample", "inspect", "replay", "quality", "config", "run")
 FIRST, LAST = date(2025, 11, 26), date(2025, 11, 28)
 
 
@@ -96,7 +96,7 @@ def test_help_loads_nothing_heavy_of_its_own() -> None:
         "sys.argv = ['backtape', '--help']\n"
         "try: main()\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'numpy', 'pyarrow', 'pandas', 'exchange_calendars', 'backtape.sample'}\n"
+        "heavy = {'numpy', 'pyarrow', 'pandas', 'exchange_calendars', 'pydantic', 'backtape.sample'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

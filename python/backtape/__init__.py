@@ -1,5 +1,8 @@
 """backtape: many tapes, one clock. Replays market history in order, inside trading hours, without look-ahead."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from backtape._core import (
     Bar,
     Changes,
@@ -32,6 +35,9 @@ from backtape.repositories.base import Repository
 from backtape.repositories.opening import open  # noqa: A004  # the public name
 from backtape.sample import make_sample
 
+if _TYPE_CHECKING:
+    from backtape.settings import Settings
+
 __all__ = [
     "BacktapeError",
     "Bar",
@@ -55,6 +61,7 @@ __all__ = [
     "Session",
     "SessionClose",
     "SessionOpen",
+    "Settings",
     "StateError",
     "SymbolData",
     "Trade",
@@ -66,3 +73,12 @@ __all__ = [
     "quality",
     "replay",
 ]
+
+_WHEN_ASKED_FOR = {"Settings": "backtape.settings"}
+"""What is imported when it is first used: pydantic takes longer than all the rest."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHEN_ASKED_FOR:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_import_module(_WHEN_ASKED_FOR[name]), name)

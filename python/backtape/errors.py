@@ -212,11 +212,13 @@ class UnknownSymbolError(DataError, LookupError):
 class ConfigError(BacktapeError, ValueError):
     """An argument or a setting that cannot be used.
 
-    Facts: `setting` (its name), `value` (as given).
+    Facts: `setting` (its name), `value` (as given), `origin` (where a setting is from, such as "environment
+    BACKTAPE_SPEED").
     """
 
     setting: str | None = None
     value: object = None
+    origin: str | None = None
 
 
 class UnknownCalendarError(ConfigError, LookupError):

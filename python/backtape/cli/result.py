@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from backtape.cli.figures import count, plural
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
 
-    from backtape import Replay, Report
+    from backtape import Ledger, Report
 
 _ALWAYS: Final = ("rows_in", "delivered", "out_of_hours")
 _WHERE_ANY: Final = ("duplicate", "rejected", "stale", "unread", "filled", "negative_prices")
 _REASONS_MAX: Final = 5
 
 
-def show_result(console: Console, replay: Replay) -> None:
+class Reported(Protocol):
+    """What accounts for its rows: a replay, a system."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where every row went."""
+
+    def report(self) -> Report:
+        """What was delivered, left out, missing and rejected."""
+
+
+def show_result(console: Console, replay: Reported) -> None:
     """Show per symbol what became of its rows and what is missing, then bad rows, then the sum."""
     from rich.markup import escape
 
