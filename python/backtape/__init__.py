@@ -36,17 +36,33 @@ from backtape.repositories.opening import open  # noqa: A004  # the public name
 from backtape.sample import make_sample
 
 if _TYPE_CHECKING:
+    from backtape.coordinator import BacktestStreamCoordinator
+    from backtape.data_manager import DataManager
+    from backtape.engine import AnalysisEngine
+    from backtape.feeding import FedStream, StreamStats, StreamType
+    from backtape.filling import FillOutcome
+    from backtape.session_data import SessionData, SymbolSessionData
     from backtape.settings import Settings
+    from backtape.strategy import Strategy
+    from backtape.system import SystemManager, get_system_manager
+    from backtape.time_manager import TimeManager
+    from backtape.upkeep import DataUpkeepThread
 
 __all__ = [
+    "AnalysisEngine",
     "BacktapeError",
+    "BacktestStreamCoordinator",
     "Bar",
     "Changes",
     "Columns",
     "ConfigError",
     "DataError",
+    "DataManager",
+    "DataUpkeepThread",
     "Event",
+    "FedStream",
     "FeedError",
+    "FillOutcome",
     "Gap",
     "Ledger",
     "LedgerRow",
@@ -60,13 +76,21 @@ __all__ = [
     "RepositoryError",
     "Session",
     "SessionClose",
+    "SessionData",
     "SessionOpen",
     "Settings",
     "StateError",
+    "Strategy",
+    "StreamStats",
+    "StreamType",
     "SymbolData",
+    "SymbolSessionData",
+    "SystemManager",
+    "TimeManager",
     "Trade",
     "aggregate",
     "find_gaps",
+    "get_system_manager",
     "make_sample",
     "merge",
     "open",
@@ -74,7 +98,23 @@ __all__ = [
     "replay",
 ]
 
-_WHEN_ASKED_FOR = {"Settings": "backtape.settings"}
+_WHEN_ASKED_FOR = {
+    "AnalysisEngine": "backtape.engine",
+    "BacktestStreamCoordinator": "backtape.coordinator",
+    "DataManager": "backtape.data_manager",
+    "DataUpkeepThread": "backtape.upkeep",
+    "FedStream": "backtape.feeding",
+    "FillOutcome": "backtape.filling",
+    "SessionData": "backtape.session_data",
+    "Settings": "backtape.settings",
+    "Strategy": "backtape.strategy",
+    "StreamStats": "backtape.feeding",
+    "StreamType": "backtape.feeding",
+    "SymbolSessionData": "backtape.session_data",
+    "SystemManager": "backtape.system",
+    "TimeManager": "backtape.time_manager",
+    "get_system_manager": "backtape.system",
+}
 """What is imported when it is first used: pydantic takes longer than all the rest."""
 
 

@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Changes", "Chunk", "Columns", "Gap", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_session"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "Feeds", "Gap", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_session"]
 
 @final
 class Bar:
@@ -114,6 +114,14 @@ class Bar:
         """
 
 @final
+class Before:
+    """
+    The events of a chunk before an instant.
+    """
+    def __iter__(self, /) -> Before: ...
+    def __next__(self, /) -> Any: ...
+
+@final
 class Changes:
     """
     What changed since a reader last looked. Every reader keeps its own token.
@@ -150,6 +158,19 @@ class Chunk:
         """
         All allowed events as one record batch, taken as a whole.
         """
+    def before(self, /, until_ns: SupportsIndex) -> Before:
+        """
+        The events of the chunk known before an instant (ns UTC), to be taken first.
+        """
+    def ended_moment(self, /) -> Moment | None:
+        """
+        The instant that the event taken last belongs to, if it was the last of it; else `None`.
+        """
+    @property
+    def is_timer(self, /) -> bool:
+        """
+        Whether a timer goes off before the next event; then there are none to take.
+        """
     def moments(self, /) -> Moments:
         """
         The chunk's instants, each taken as a whole.
@@ -180,6 +201,10 @@ class Columns:
     def available_at(self, /) -> Any:
         """
         When each row is known, int64 ns UTC.
+        """
+    def between(self, /, start_ns: SupportsIndex, end_ns: SupportsIndex) -> Columns:
+        """
+        The rows with start_ns <= ts < end_ns (ns UTC), without a copy.
         """
     @property
     def bid(self, /) -> Any:
@@ -272,6 +297,65 @@ class Columns:
     def volume(self, /) -> Any:
         """
         Volume of each bar.
+        """
+
+@final
+class Feeds:
+    """
+    Streams that are fed while a replay runs: bounded queues, promises, and the rows of the current session.
+    """
+    def __new__(cls, /, queue_rows: SupportsIndex, queue_bytes: SupportsIndex, silence_s: SupportsFloat | SupportsIndex | None, on_bad_rows: str) -> Feeds:
+        """
+        `queue_rows`, `queue_bytes`: how much of one stream may wait. `silence_s`: how long a stream may be silent while
+        the merge waits for it, in seconds; `None` for ever.
+        """
+    def abandon(self, /, number: SupportsIndex) -> None:
+        """
+        Notes that the feeder of a stream is gone, unless it ended the stream.
+        """
+    def advance(self, /, number: SupportsIndex, until_ns: SupportsIndex) -> None:
+        """
+        Promises that no row of a stream known before this (ns UTC) will come.
+        """
+    def begin_session(self, /) -> None:
+        """
+        Forgets the rows of the session before.
+        """
+    def end(self, /, number: SupportsIndex, rows: SupportsIndex | None = None) -> None:
+        """
+        Ends a stream. `rows`: how many were fed, checked against what came.
+        """
+    def feed(self, /, number: SupportsIndex, rows: Incomplete) -> tuple[int, int]:
+        """
+        Feeds a record batch in the canonical schema of the stream's kind, waiting for room. Returns the rows accepted
+        and the stale ones.
+        """
+    def feed_row(self, /, number: SupportsIndex, ts_ns: SupportsIndex, values: SupportsGetItem[int, SupportsFloat | SupportsIndex]) -> bool:
+        """
+        Feeds one row: its stamp (ns UTC) and its numbers in the order of the canonical columns. Returns whether it was in
+        time.
+        """
+    def register(self, /, kind: str, interval_ns: SupportsIndex, symbol: str) -> int:
+        """
+        Opens a stream; its number is how all else refers to it.
+        """
+    def stats(self, /) -> list[tuple[str, int, str, int, int, int | None, int | None, int | None, int, int, str]]:
+        """
+        How each stream stands.
+        """
+    def stop(self, /) -> None:
+        """
+        Ends all waiting, for good.
+        """
+    def tapes(self, /, base: Tapes, at_ns: SupportsIndex, end_ns: SupportsIndex) -> Tapes:
+        """
+        Takes all rows known before `at_ns`, and stamped before `end_ns` (ns UTC), out of the queues, and returns `base` with
+        all fed rows of the session.
+        """
+    def wait_beyond(self, /, beyond_ns: SupportsIndex, look: Any) -> int | None:
+        """
+        Waits until no row known before some time beyond `beyond_ns` can come, and returns that time (ns UTC; the highest
+        int64 once all streams have ended), or `None` when stopped. `look` is called now and then while it waits.
         """
 
 @final
@@ -407,6 +491,10 @@ class LoadedSession:
     A session that is ready to play.
     """
     def __repr__(self, /) -> str: ...
+    def base_gaps(self, /) -> list[tuple[str, int, int, int, int]]:
+        """
+        Gaps of the finest bars of each symbol: symbol, interval_ns, start, end (ns UTC, half-open), bars missing.
+        """
     @property
     def bytes(self, /) -> int:
         """
@@ -533,6 +621,11 @@ class Player:
         """
         Backtest time that flows with the wall, never past the next event; for display. At speed 0 the same as `now_ns`.
         """
+    @property
+    def committed(self, /) -> int:
+        """
+        How many events of the replay are committed.
+        """
     def data(self, /, symbol: str) -> SymbolData:
         """
         What is known of a symbol in the current session.
@@ -544,17 +637,31 @@ class Player:
         """
     def finish(self, /) -> None:
         """
-        Settles the last session where the consumer stands.
+        Settles the last session where the consumer stands; nothing follows.
+        """
+    def grow(self, /, loaded: LoadedSession) -> None:
+        """
+        Takes up the same session with more rows of fed tapes.
         """
     @property
     def ledger(self, /) -> Ledger:
         """
         Where every row went so far.
         """
-    def next_chunk(self, /, rows: SupportsIndex, whole: bool) -> Chunk | None:
+    @staticmethod
+    def lifecycle() -> list[tuple[str, str, str]]:
+        """
+        Every step that a session can take: from, to, and what makes it.
+        """
+    def limit(self, /, at_ns: SupportsIndex) -> None:
+        """
+        A timer was set for `at_ns` while a chunk is being taken: the chunk ends before it.
+        """
+    def next_chunk(self, /, rows: SupportsIndex, whole: bool, timer_ns: SupportsIndex | None = None) -> Chunk | None:
         """
         The next events that are due, about `rows` of them, once they are; `None` at the end of the session, and when
-        stopped. `whole`: wait until all of the chunk is due.
+        stopped. `whole`: wait until all of the chunk is due. `timer_ns`: when the next timer goes off; the chunk ends
+        before it, and is empty when it is due.
         """
     @property
     def now_ns(self, /) -> int | None:
@@ -564,6 +671,11 @@ class Player:
     def pause(self, /) -> None:
         """
         Holds all events back.
+        """
+    @property
+    def phase(self, /) -> str:
+        """
+        Where the session stands: "load", "open", "catch-up", "active", "closing", "settled", "roll" or "done".
         """
     def quality(self, /) -> list[tuple[str, int, int, int, int]]:
         """
@@ -612,6 +724,19 @@ class Player:
     def symbols(self, /) -> list[str]:
         """
         Symbols of the current session, in order.
+        """
+    def tick(self, /, at_ns: SupportsIndex) -> None:
+        """
+        A timer goes off: the time is `at_ns`.
+        """
+    def wait_for_data(self, /, seen: SupportsIndex, seconds: SupportsFloat | SupportsIndex) -> tuple[int, bool]:
+        """
+        Waits until more than `seen` events are committed, or `seconds` have passed. Returns how many are, and whether
+        more may come.
+        """
+    def wait_for_timer(self, /, at_ns: SupportsIndex) -> bool:
+        """
+        Waits until a timer is due that comes after all events of the session; `False` when stopped.
         """
 
 @final
@@ -777,13 +902,24 @@ class SymbolData:
         """
         Highest price of the session so far; NaN before the first.
         """
-    def history(self, /, interval: str | None = None) -> Columns:
+    def history(self, /, interval: str | None = None, *, session: str | None = None) -> Columns:
         """
         Bars of an interval of the sessions before this one, oldest first: as many sessions as `history` asks for.
+        `session`: the label of one of them, to get its bars alone.
+        """
+    @property
+    def history_sessions(self, /) -> list[str]:
+        """
+        Labels of the sessions that `history` holds, oldest first.
         """
     def last(self, /, n: SupportsIndex, interval: str | None = None) -> Columns:
         """
         The last n bars of an interval, fewer where there are not so many.
+        """
+    @property
+    def last_update(self, /) -> int | None:
+        """
+        When the last row of the symbol was known, ns UTC; `None` before the first of the session.
         """
     @property
     def low(self, /) -> float:
@@ -840,9 +976,18 @@ class Tapes:
         unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error.
         Raises the subclass of `DataError` that names the fault.
         """
+    def copy(self, /) -> Tapes:
+        """
+        The same rows, to which others may be added.
+        """
     def declare(self, /, kind: str, interval_ns: SupportsIndex, symbol: str) -> None:
         """
         Says that a tape belongs to the collection even if no row of it comes.
+        """
+    def fill(self, /, interval_ns: SupportsIndex, rows: Incomplete, *, symbol: str, source: str) -> int:
+        """
+        Adds bars of a second store that lie in gaps of the first, marked as filled. Bad ones are left out. Returns how many
+        were added.
         """
     def keys(self, /) -> list[tuple[str, int, str]]:
         """

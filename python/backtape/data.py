@@ -12,7 +12,12 @@ class Data(Mapping[str, SymbolData]):
     """What is known of each symbol in the current session, up to `now` and no further."""
 
     def __init__(self, player: Player, symbols: Sequence[str]) -> None:
+        self._player = player
         self._data = {symbol: player.data(symbol) for symbol in symbols}
+
+    def add(self, symbol: str) -> None:
+        """A symbol that is fed joins."""
+        self._data.setdefault(symbol, self._player.data(symbol))
 
     def __getitem__(self, symbol: str) -> SymbolData:
         found = self._data.get(symbol)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from backtape.errors import RepositoryTimeout
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -13,15 +15,19 @@ _Value = TypeVar("_Value")
 class Prefetch(Generic[_Key, _Value]):
     """One value ahead, by key. What goes wrong while loading is raised where the value is taken, and nowhere else.
 
-    A thread that is stuck inside `load` is left alone when the prefetch is stopped: it ends when `load` returns, and
-    its value is dropped.
+    `source`: what the values come from, for messages. `timeout_s`: how long `take` waits, in seconds; None for ever. A
+    thread that is stuck inside `load` is left alone when the prefetch is stopped: it ends when `load` returns, and its
+    value is dropped.
     """
 
-    def __init__(self, load: Callable[[_Key], _Value], *, name: str) -> None:
+    def __init__(self, load: Callable[[_Key], _Value], *, name: str, source: str, timeout_s: float | None) -> None:
         self._load = load
         self._name = name
+        self._source = source
+        self._timeout_s = timeout_s
         self._changed = threading.Condition()
         self._pending: _Job[_Key, _Value] | None = None
+        self._threads: list[threading.Thread] = []
         self._stopped = False
 
     def start(self, key: _Key) -> None:
@@ -31,20 +37,30 @@ class Prefetch(Generic[_Key, _Value]):
                 return
             job: _Job[_Key, _Value] = _Job(key)
             self._pending = job
-        threading.Thread(target=self._work, args=(job,), name=self._name, daemon=True).start()
+            thread = threading.Thread(target=self._work, args=(job,), name=self._name, daemon=True)
+            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+            thread.start()
 
     def take(self, key: _Key) -> _Value | None:
         """Return the value of a key, loaded by now or waited for; None once stopped.
 
         Raises:
+            RepositoryTimeout: it did not come in time.
             Exception: whatever loading raised.
         """
         self.start(key)
         with self._changed:
             job = self._pending
-            self._changed.wait_for(lambda: self._stopped or job is None or job.is_done)
+            came = self._changed.wait_for(lambda: self._stopped or job is None or job.is_done, self._timeout_s)
             if self._stopped or job is None:
                 return None
+            if not came:
+                raise RepositoryTimeout(
+                    f"{self._source} did not give {key} within {self._timeout_s} s; thread {self._name} is left waiting"
+                    " for it. Look at the store, or allow it more time with timeout=... (0: for ever)",
+                    repository=self._source,
+                    seconds=self._timeout_s,
+                )
             self._pending = None
         if job.error is not None:
             raise job.error
@@ -56,6 +72,11 @@ class Prefetch(Generic[_Key, _Value]):
             self._stopped = True
             self._pending = None
             self._changed.notify_all()
+
+    def threads(self) -> list[threading.Thread]:
+        """Threads that still load something."""
+        with self._changed:
+            return [thread for thread in self._threads if thread.is_alive()]
 
     def _work(self, job: _Job[_Key, _Value]) -> None:
         try:

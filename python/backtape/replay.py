@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import chain
 from types import TracebackType
@@ -12,30 +11,18 @@ from typing import Literal
 
 import pyarrow as pa
 
-from backtape._core import (
-    Bar,
-    Chunk,
-    Ledger,
-    LoadedSession,
-    Moment,
-    Player,
-    Quote,
-    SessionClose,
-    SessionOpen,
-    Trade,
-)
-from backtape.calendars import Calendar, Session, calendar as calendar_of
+from backtape._core import Bar, Chunk, Ledger, Moment, Quote, SessionClose, SessionOpen, Trade
+from backtape.assembly import assemble
+from backtape.calendars import Session
+from backtape.coordinator import BacktestStreamCoordinator
 from backtape.data import Data
-from backtape.errors import StateError
-from backtape.model import Kind
+from backtape.filling import FillOutcome
+from backtape.flow import Pacing
 from backtape.normalise import Shape
-from backtape.prefetch import Prefetch
 from backtape.report import Report, report_of
-from backtape.repositories.base import Repository
-from backtape.request import check_pace, request_of
-from backtape.session import SessionLoader
-from backtape.sources import Source, repository_of
-from backtape.window import When, Window, window
+from backtape.request import check_pace
+from backtape.sources import Source
+from backtape.window import When
 
 Event = Bar | Quote | Trade | SessionOpen | SessionClose
 
@@ -67,6 +54,8 @@ def replay(
     on_label: Literal["raise", "warn", "ignore"] = "raise",
     prefetch: bool = True,
     chunk_rows: int | None = None,
+    fill: Source | None = None,
+    timeout: float = 60.0,
 ) -> Replay:
     """Make a replay of market history in strict order, session by session.
 
@@ -94,46 +83,36 @@ def replay(
         on_label: what to do where stamps contradict `label`: "raise", "warn" or "ignore".
         prefetch: whether the next session is loaded on a thread while the current one plays.
         chunk_rows: how many events are planned at a time; the stream does not depend on it.
+        fill: a second store for the bars that the source lacks; filled bars are marked. If it fails, the gaps stay.
+        timeout: how long a session may take to load, in seconds; 0 for ever.
 
     Raises:
         ConfigError: an argument that makes no sense, with what would.
         DataError: rows that cannot be replayed as they are.
         UnknownSymbolError: a symbol that the source does not have.
         RepositoryError: the source cannot be read.
+        RepositoryTimeout: it did not give a session in time.
     """
     shape = Shape(label=label, zone=zone, unit=unit, columns=dict(columns or {}), price_scale=price_scale)
-    exchange = calendar_of(calendar)
-    request = request_of(
+    check_pace(history=history, speed=speed, chunk_rows=chunk_rows)
+    coordinator = assemble(
+        source,
+        shape=shape,
+        start=start,
+        end=end,
+        symbols=symbols,
         kinds=kinds,
         interval=interval,
-        symbols=symbols,
+        calendar=calendar,
         hours=hours,
         grace=grace,
-        exchange=exchange,
         derived=derived,
         on_bad_rows=on_bad_rows,
         on_label=on_label,
-        label=label,
+        fill=fill,
+        pacing=Pacing(speed, history, prefetch, chunk_rows, timeout or None),
     )
-    check_pace(history=history, speed=speed, chunk_rows=chunk_rows)
-    declared_ns = request.intervals_ns[0] if len(request.intervals_ns) == 1 else None
-    repository = repository_of(source, shape, interval_ns=declared_ns)
-    loader = SessionLoader(repository, request)
-    played = window(exchange, start, end, days=_days(repository, start, end), hours=hours, grace_ns=request.grace_ns)
-    return Replay(
-        loader,
-        played,
-        exchange,
-        kinds=request.kinds,
-        history=history,
-        speed=speed,
-        ahead=prefetch,
-        chunk_rows=chunk_rows,
-    )
-
-
-def _days(repository: Repository, start: When, end: When) -> tuple[int, int] | None:
-    return repository.days() if start is None or end is None else None
+    return Replay(coordinator)
 
 
 class Replay:
@@ -143,49 +122,34 @@ class Replay:
     one consumes. As a context manager it stops when left.
     """
 
-    def __init__(
-        self,
-        loader: SessionLoader,
-        played: Window,
-        exchange: Calendar,
-        *,
-        kinds: tuple[Kind, ...],
-        history: int,
-        speed: float,
-        ahead: bool,
-        chunk_rows: int | None,
-    ) -> None:
-        self._loader = loader
-        self._window = played
-        self._exchange = exchange
-        self._history: deque[LoadedSession] = deque(maxlen=history)
-        self._ahead = ahead
-        self._chunk_rows = chunk_rows
-        self._player = Player(list(kinds), exchange.zone, speed)
-        self._prefetch: Prefetch[int, LoadedSession] = Prefetch(self._load, name="backtape-prefetch")
-        self._data = Data(self._player, loader.symbols)
-        self._begun = False
-        self._ended = False
+    def __init__(self, coordinator: BacktestStreamCoordinator) -> None:
+        self._coordinator = coordinator
+        self._player = coordinator.player
+
+    @property
+    def coordinator(self) -> BacktestStreamCoordinator:
+        """What runs it: streams to feed, timers, a thread of its own."""
+        return self._coordinator
 
     # Reading
 
     def __iter__(self) -> Iterator[Event]:
         """Events one by one."""
-        return chain.from_iterable(self._chunks(_CHUNK_ROWS, whole=False))
+        return chain.from_iterable(self._coordinator.chunks(_CHUNK_ROWS, whole=False))
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """Events one by one; the event loop goes on while the next one is not due."""
-        return self._events_async(self._chunks(_CHUNK_ROWS, whole=False))
+        return self._events_async(self._coordinator.chunks(_CHUNK_ROWS, whole=False))
 
     def moments(self) -> Iterator[Moment]:
         """All events of one instant at a time, as columns."""
-        return chain.from_iterable(chunk.moments() for chunk in self._chunks(_MOMENT_ROWS, whole=False))
+        return chain.from_iterable(chunk.moments() for chunk in self._coordinator.chunks(_MOMENT_ROWS, whole=False))
 
     def batches(self, rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Arrow record batches of about `rows` events; instants are not split. At a speed, a batch is due when its
         last event is.
         """
-        return (chunk.batch() for chunk in self._chunks(rows, whole=True))
+        return (chunk.batch() for chunk in self._coordinator.chunks(rows, whole=True))
 
     def to_arrow(self) -> pa.Table:
         """All events as one table."""
@@ -209,10 +173,7 @@ class Replay:
 
         None for a replay without sessions.
         """
-        now_ns = self._player.now_ns
-        if now_ns is None and self._window.sessions:
-            return self._window.sessions[0].open_ns
-        return now_ns
+        return self._coordinator.now_ns
 
     @property
     def now(self) -> datetime.datetime | None:
@@ -228,20 +189,17 @@ class Replay:
     @property
     def session(self) -> Session | None:
         """The session that is played; before the first event the first one. None for a replay without sessions."""
-        session = self._player.session
-        if isinstance(session, Session):
-            return session
-        return self._window.sessions[0] if self._window.sessions else None
+        return self._coordinator.session
 
     @property
     def sessions(self) -> tuple[Session, ...]:
         """All sessions of the replay."""
-        return self._window.sessions
+        return self._coordinator.window.sessions
 
     @property
     def data(self) -> Data:
         """What is known of each symbol in the current session, by symbol."""
-        return self._data
+        return self._coordinator.data
 
     @property
     def ledger(self) -> Ledger:
@@ -255,7 +213,7 @@ class Replay:
 
     def report(self) -> Report:
         """Return what was delivered, left out, missing and rejected, by tape, as a table and in words."""
-        return report_of(self._player, self._window.sessions)
+        return report_of(self._player, self.sessions)
 
     # Commands
 
@@ -270,25 +228,30 @@ class Replay:
 
     @property
     def state(self) -> str:
-        """One of "idle", "running", "paused", "stopped", "completed"."""
-        if self._ended and self._player.state != "stopped":
-            return "completed"
-        if not self._begun and self._player.state == "running":
-            return "idle"
-        return self._player.state
+        """One of "idle", "running", "paused", "stopped", "failed", "completed"."""
+        return self._coordinator.state
+
+    @property
+    def phase(self) -> str:
+        """Where the session stands: "load", "open", "catch-up", "active", "closing", "settled", "roll" or "done"."""
+        return self._coordinator.phase
+
+    @property
+    def fills(self) -> tuple[FillOutcome, ...]:
+        """What became of the gaps that `fill` was asked for, by session."""
+        return self._coordinator.fills
 
     def pause(self) -> None:
         """Hold all events back; whoever waits for the next one goes on waiting."""
-        self._player.pause()
+        self._coordinator.pause()
 
     def resume(self) -> None:
         """Go on with the very next event."""
-        self._player.resume()
+        self._coordinator.resume()
 
     def stop(self) -> None:
         """End the replay from any thread, also from inside its own loop. No further event is handed out."""
-        self._player.stop()
-        self._prefetch.stop()
+        self._coordinator.stop()
 
     def __enter__(self) -> Replay:
         return self
@@ -299,46 +262,17 @@ class Replay:
         self.stop()
 
     def __repr__(self) -> str:
-        if not self._window.sessions:
+        if not self.sessions:
             return "<Replay without sessions>"
-        first, last = self._window.sessions[0].label, self._window.sessions[-1].label
+        first, last = self.sessions[0].label, self.sessions[-1].label
         delivered = self._player.ledger.total.delivered
         return (
-            f"<Replay {self._exchange.name} {first} to {last}, {len(self._loader.symbols)} symbols, {self.state} at"
+            f"<Replay {self._coordinator.exchange.name} {first} to {last}, {len(self.data)} symbols, {self.state} at"
             f" {self.now}, {delivered:,} rows delivered>"
         )
 
     def _repr_html_(self) -> str:
         return self.report()._repr_html_()
-
-    # The flow
-
-    def _chunks(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
-        """Chunks of events, session by session. The one pass over the replay begins here, at the call."""
-        if self._begun:
-            raise StateError(
-                "this replay was iterated already; a replay is read once: call backtape.replay(...) again",
-                state=self.state,
-            )
-        self._begun = True
-        return self._flow(self._chunk_rows or rows, whole=whole)
-
-    def _flow(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
-        self._load_history()
-        for index in range(len(self._window.sessions)):
-            loaded = self._prefetch.take(index)
-            if loaded is None:
-                break
-            if self._ahead and index + 1 < len(self._window.sessions):
-                self._prefetch.start(index + 1)
-            self._player.begin(loaded, list(self._history))
-            while (chunk := self._player.next_chunk(rows, whole)) is not None:
-                yield chunk
-            if self._player.state == "stopped":
-                break
-            self._history.append(loaded)
-        self._player.finish()
-        self._ended = True
 
     async def _events_async(self, chunks: Iterator[Chunk]) -> AsyncIterator[Event]:
         try:
@@ -346,30 +280,8 @@ class Replay:
                 for event in chunk:
                     yield event
         finally:
-            if not self._ended:
+            if self.state not in ("completed", "failed"):
                 self.stop()
 
-    def _load(self, index: int) -> LoadedSession:
-        sessions = self._window.sessions
-        return self._loader.load(
-            sessions[index],
-            catch_up_until_ns=self._window.catch_up_until_ns if index == 0 else None,
-            until_ns=self._window.until_ns if index == len(sessions) - 1 else None,
-        )
-
-    def _load_history(self) -> None:
-        """Load the sessions before the first one, as many as `history` asks for."""
-        before: list[Session] = []
-        label = self._window.sessions[0].label if self._window.sessions else None
-        for _ in range(self._history.maxlen or 0):
-            if label is None:
-                break
-            before.append(self._exchange.previous_session(label))
-            label = before[-1].label
-        self._history.extend(self._loader.load_history(session) for session in reversed(before))
-
     def _datetime(self, ts_ns: int | None) -> datetime.datetime | None:
-        if ts_ns is None:
-            return None
-        utc = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=ts_ns // 1_000)
-        return utc.astimezone(self._exchange.zone)
+        return None if ts_ns is None else self._coordinator.datetime_of(ts_ns)

@@ -26,6 +26,11 @@ class Request:
     on_label: Literal["raise", "warn", "ignore"]
     label: Literal["start", "end"]
 
+    @property
+    def lone_interval_ns(self) -> int | None:
+        """The interval of bars, ns, if only one was asked for."""
+        return self.intervals_ns[0] if len(self.intervals_ns) == 1 else None
+
 
 def request_of(
     *,

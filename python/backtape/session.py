@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from backtape._core import LoadedSession, Tapes, load_session
 from backtape.calendars import Session
-from backtape.errors import ConfigError, IntervalError, LabelError, UnknownSymbolError
-from backtape.model import TapeInfo, interval_name
+from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, LabelError, UnknownSymbolError
+from backtape.filling import Filler, FillOutcome
+from backtape.model import Kind, TapeInfo, interval_name
 from backtape.repositories.base import Repository
 from backtape.repositories.memory import MemoryRepository
 from backtape.request import Request
@@ -21,17 +22,45 @@ _ALWAYS = (-(2**63), 2**63 - 1)
 class SessionLoader:
     """Loads sessions of one request from one repository. Any thread may call it, one at a time.
 
+    `repository` None: there is nothing but what is fed. `filler`: fills the gaps of bars. `fills` tells what became of
+    them, session by session.
+
     Raises:
         UnknownSymbolError: the repository has no row of a symbol that was asked for.
         ConfigError: it has rows, but none of the kinds or intervals asked for.
     """
 
-    def __init__(self, repository: Repository, request: Request) -> None:
+    def __init__(self, repository: Repository | None, request: Request, filler: Filler | None = None) -> None:
         self._repository = repository
         self._request = request
-        self.tapes = _asked_for(repository, request)
+        self._filler = filler
+        self.fills: list[FillOutcome] = []
+        self.tapes = _asked_for(repository, request) if repository is not None else ()
         self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
         self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
+
+    def check_fed(self, tape: TapeInfo, kinds: tuple[Kind, ...]) -> None:
+        """Check that a tape may be fed.
+
+        Raises:
+            DuplicateTapeError: the repository has it.
+            ConfigError: the replay was made for other kinds of rows.
+        """
+        if tape in self.tapes:
+            raise DuplicateTapeError(
+                f"{tape.symbol} {tape.kind} comes from the source already and can't be fed too; leave the symbol out of"
+                " one of them",
+                symbol=tape.symbol,
+                kind=tape.kind,
+                interval_ns=tape.interval_ns,
+            )
+        if tape.kind not in kinds:
+            raise ConfigError(
+                f"{tape.symbol} {tape.kind} can't be fed: this replay was made for kinds {', '.join(kinds)}; add"
+                f' "{tape.kind}" to kinds',
+                setting="kinds",
+                value=tape.kind,
+            )
 
     def load(
         self, session: Session, *, catch_up_until_ns: int | None = None, until_ns: int | None = None
@@ -42,18 +71,36 @@ class SessionLoader:
             DataError: rows that cannot be replayed as they are.
             RepositoryError: the repository failed.
         """
-        loaded = self._load(self._request, session, catch_up_until_ns, until_ns)
+        tapes = self.rows(session)
+        loaded = self.made_ready(tapes, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
         self._check_label(loaded, session)
+        if self._filler is not None:
+            filled, outcome = self._filler.fill(session, loaded, tapes)
+            self.fills.append(outcome)
+            if filled is not None:
+                loaded = self.made_ready(filled, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
         return loaded
 
     def load_history(self, session: Session) -> LoadedSession:
         """Return the bars of a session before the replay."""
-        return self._load(replace(self._request, kinds=("bar",)), session, None, None)
-
-    def _load(
-        self, request: Request, session: Session, catch_up_until_ns: int | None, until_ns: int | None
-    ) -> LoadedSession:
+        request = replace(self._request, kinds=("bar",))
         tapes = self._resident if self._resident is not None else self._read(request, *session.range)
+        return self.made_ready(tapes, session)
+
+    def rows(self, session: Session) -> Tapes:
+        """Return the repository's rows of a session, before hours, gaps and derived bars."""
+        return self._resident if self._resident is not None else self._read(self._request, *session.range)
+
+    def made_ready(
+        self,
+        tapes: Tapes,
+        session: Session,
+        *,
+        catch_up_until_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> LoadedSession:
+        """Return rows of a session, ready to play: within hours, with gaps known and derived bars."""
+        request = self._request
         return load_session(
             session,
             tapes,
@@ -70,6 +117,8 @@ class SessionLoader:
         asked = [tape for tape in self.tapes if tape.kind in request.kinds]
         for tape in asked:
             tapes.declare(tape.kind, tape.interval_ns, tape.symbol)
+        if self._repository is None:
+            return tapes
         only_source = isinstance(self._repository, MemoryRepository)
         for kind, interval_ns in dict.fromkeys((tape.kind, tape.interval_ns) for tape in asked):
             pieces = self._repository.read(

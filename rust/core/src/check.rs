@@ -3,6 +3,7 @@
 use crate::error::{Error, Place, Result};
 use crate::key::{Kind, TapeKey};
 use crate::rows::Rows;
+use crate::twice::same_bar;
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use std::ops::Range;
 use std::sync::Arc;
@@ -260,26 +261,6 @@ impl Door<'_> {
         let at = if self.is_null(row) { neighbour() } else { Some(row) };
         self.dropped.push(Dropped { at_ns: at.map_or(i64::MIN, |row| ts[row]), why });
     }
-}
-
-/// The conflict between two bars under one stamp; `None` when they are identical.
-pub(crate) fn same_bar(
-    later: Place,
-    ts_ns: i64,
-    values: impl Iterator<Item = f64>,
-    (source_first, row_first): (&Arc<str>, u64),
-    values_first: impl Iterator<Item = f64>,
-) -> Option<Error> {
-    let mut pairs = values.zip(values_first).zip(Kind::Bar.columns());
-    pairs.find(|((value, first), _)| value != first).map(|((value, value_first), column)| Error::Conflict {
-        place: later,
-        ts_ns,
-        column,
-        value,
-        value_first,
-        source_first: Arc::clone(source_first),
-        row_first,
-    })
 }
 
 #[cfg(test)]

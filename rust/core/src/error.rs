@@ -189,6 +189,14 @@ pub enum Error {
         /// Its interval.
         interval: String,
     },
+    /// Our own broken promise: a session went a way that there is not.
+    #[error("a session can't go from {from} to {to}; this is a fault of backtape, please report it")]
+    PhaseStep {
+        /// Where it stood.
+        from: &'static str,
+        /// Where it went.
+        to: &'static str,
+    },
     /// Our own broken promise: the ledger of a session does not balance.
     #[error(
         "session {label}, tape {tape}: {rows_in} rows in, but {accounted} accounted for; this is a fault of backtape, please report it"

@@ -1,7 +1,7 @@
 //! How far a consumer has come in a session, and what it may see from there (C2, C3).
 
 use crate::gaps::{Gap, gaps_until, quality_percent, slots_expected, slots_present};
-use crate::key::TapeKey;
+use crate::key::{Kind, TapeKey};
 use crate::ledger::{Ledger, Tally};
 use crate::loaded::{Loaded, LoadedTape, SymbolTapes};
 use crate::metrics::Metrics;
@@ -32,9 +32,22 @@ impl Mark {
         Self { now_ns, tape, rows: row + 1, due_ns }
     }
 
+    /// At a timer: after the bars and boundaries of that instant, before its quotes and trades (C1).
+    pub fn at_timer(now_ns: i64, loaded: &Loaded) -> Self {
+        let tape = loaded.tapes.partition_point(|tape| tape.key.kind < Kind::Quote);
+        let rows = loaded.tapes.get(tape).map_or(0, |tape| tape.known_before(now_ns));
+        Self { now_ns, tape, rows, due_ns: now_ns }
+    }
+
     /// Whether any event of the session is committed.
     pub const fn has_begun(&self) -> bool {
         self.due_ns != i64::MIN
+    }
+
+    /// Whether the session's close is committed.
+    pub fn has_closed(&self, loaded: &Loaded) -> bool {
+        let close = loaded.tapes.partition_point(|tape| tape.key.kind < Kind::SessionClose);
+        close < loaded.tapes.len() && self.visible(loaded, close) > 0
     }
 
     /// How many rows of a tape are visible.
@@ -146,7 +159,6 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Kind;
     use crate::loaded::Hours;
     use crate::loaded::tests::{MINUTE, loaded, tapes};
 

@@ -103,6 +103,13 @@ impl Replay {
         Ok(())
     }
 
+    /// Takes up the same session with more rows at the ends of its tapes, known later than all that was planned.
+    pub fn grow(&mut self, loaded: Arc<Loaded>) {
+        if let Some(playing) = &mut self.playing {
+            playing.loaded = loaded;
+        }
+    }
+
     /// The order of about `target` next events; `None` at the end of the session.
     pub fn window(&mut self, target: usize) -> Option<Window> {
         let playing = self.playing.as_mut()?;

@@ -1,10 +1,11 @@
 //! Many tapes by key. Pieces of one tape may come from many files, in any order; the tape is the same.
 
-use crate::check::{Checked, Dropped, OnBadRows, RawRows, Why, check, same_bar};
+use crate::check::{Checked, Dropped, OnBadRows, RawRows, Why, check};
 use crate::error::{Error, Place, Result};
 use crate::key::{Kind, TapeKey, interval_name};
 use crate::rows::Rows;
 use crate::span::{Span, rows_within};
+use crate::twice::same_bar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -80,6 +81,12 @@ impl Tapes {
         }
         pieces.push(Piece { source_name: Arc::clone(source_name), checked });
         Ok(())
+    }
+
+    /// Adds rows that have passed the door already, as a piece of their tape.
+    pub fn insert(&mut self, key: &TapeKey, source_name: &Arc<str>, checked: Checked) {
+        let piece = Piece { source_name: Arc::clone(source_name), checked };
+        self.pieces.entry(key.clone()).or_default().push(piece);
     }
 
     /// Says that a tape belongs to the collection even if no row of it comes.

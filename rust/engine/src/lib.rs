@@ -1,3 +1,9 @@
-//! Waiting for backtape: when an event is due, pause, resume, stop. Knows nothing of Python or of markets.
+//! Waiting for backtape: when an event is due, pause, resume, stop; streams that are fed while a replay runs. Knows
+//! nothing of Python.
 
+mod fault;
+pub mod feeds;
 pub mod pace;
+mod stream;
+mod sync;
+pub mod wall;

@@ -2,8 +2,9 @@
 //! due at `anchor_wall + (available_at - anchor_time) / s`. Whoever waits does so on a condition that every command
 //! signals.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
+use crate::wall::{MachineWall, Wall};
+use std::time::Duration;
 
 /// Whether events may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,34 +32,35 @@ pub enum Waited {
 struct State {
     run: Run,
     speed: f64,
-    anchor_wall: Instant,
+    anchor_wall: Duration,
     /// Backtest time at the anchor; `None` until the first event is waited for.
     anchor_ns: Option<i64>,
 }
 
 /// The pace of one replay: shared by the consumer, who waits, and by whoever gives commands.
 #[derive(Debug)]
-pub struct Pace {
+pub struct Pace<W: Wall = MachineWall> {
+    wall: W,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl State {
     /// Backtest time up to which events are due, at a moment of the wall clock.
-    fn due_ns(&self, wall: Instant) -> i64 {
+    fn due_ns(&self, wall: Duration) -> i64 {
         match self.anchor_ns {
             _ if self.speed == 0.0 => i64::MAX,
             None => i64::MIN,
             Some(anchor_ns) if self.run == Run::Paused => anchor_ns,
             Some(anchor_ns) => {
-                let passed_ns = wall.saturating_duration_since(self.anchor_wall).as_nanos() as f64 * self.speed;
+                let passed_ns = wall.saturating_sub(self.anchor_wall).as_nanos() as f64 * self.speed;
                 anchor_ns.saturating_add(passed_ns as i64)
             }
         }
     }
 
     /// Starts to count from here, so that a change of pace moves nothing that was due or not.
-    fn anchor(&mut self, wall: Instant) {
+    fn anchor(&mut self, wall: Duration) {
         let due_ns = self.due_ns(wall);
         if self.speed > 0.0 && due_ns != i64::MIN {
             self.anchor_ns = Some(due_ns);
@@ -66,7 +68,7 @@ impl State {
         self.anchor_wall = wall;
     }
 
-    fn wall_until(&self, at_ns: i64, wall: Instant) -> Duration {
+    fn wall_until(&self, at_ns: i64, wall: Duration) -> Duration {
         let away_ns = at_ns.saturating_sub(self.due_ns(wall)).max(0) as f64 / self.speed;
         Duration::try_from_secs_f64(away_ns / 1e9).unwrap_or(Duration::MAX)
     }
@@ -75,17 +77,24 @@ impl State {
 impl Pace {
     /// A pace of `speed` times real time; 0 for as fast as events are taken.
     pub fn new(speed: f64) -> Self {
-        let state = State { run: Run::Running, speed, anchor_wall: Instant::now(), anchor_ns: None };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self::by(MachineWall::default(), speed)
+    }
+}
+
+impl<W: Wall> Pace<W> {
+    /// A pace by another clock.
+    pub fn by(wall: W, speed: f64) -> Self {
+        let state = State { run: Run::Running, speed, anchor_wall: wall.now(), anchor_ns: None };
+        Self { wall, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn command(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        state.anchor(Instant::now());
+        state.anchor(self.wall.now());
         change(&mut state);
         drop(state);
         self.changed.notify_all();
@@ -142,17 +151,17 @@ impl Pace {
 
     /// Backtest time up to which events are due now; `i64::MAX` at speed 0.
     pub fn due_ns(&self) -> i64 {
-        self.lock().due_ns(Instant::now())
+        self.lock().due_ns(self.wall.now())
     }
 
     /// Waits until an event known at `at_ns` is due, a command ends the replay, or `at_most` has passed.
     pub fn wait(&self, at_ns: i64, at_most: Duration) -> Waited {
-        let until = Instant::now() + at_most;
+        let until = self.wall.now().saturating_add(at_most);
         let mut state = self.lock();
         loop {
-            let wall = Instant::now();
-            let left = until.saturating_duration_since(wall);
-            let wait = match state.run {
+            let wall = self.wall.now();
+            let left = until.saturating_sub(wall);
+            let away = match state.run {
                 Run::Stopped => return Waited::Stopped,
                 Run::Paused => left,
                 Run::Running => {
@@ -170,8 +179,7 @@ impl Pace {
                 return Waited::NotYet;
             }
             // A wait that rounds to nothing would spin.
-            let wait = wait.max(Duration::from_micros(1));
-            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            state = wait(&self.changed, state, away.max(Duration::from_micros(1)));
         }
     }
 }

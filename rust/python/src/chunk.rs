@@ -4,7 +4,7 @@ use crate::bar::BarValues;
 use crate::boundary::{SessionClose, SessionOpen};
 use crate::flags::Flags;
 use crate::ledger::Ledger;
-use crate::moment::Moments;
+use crate::moment::{Moment, Moments};
 use crate::progress::Progress;
 use crate::quote::QuoteValues;
 use crate::trade::TradeValues;
@@ -20,6 +20,9 @@ use std::sync::Arc;
 pub(crate) struct Chunk {
     pub(crate) progress: Arc<Progress>,
     pub(crate) kinds: Arc<[Kind]>,
+    /// Whether a timer goes off before the next event; then there are none to take.
+    #[pyo3(get)]
+    pub(crate) is_timer: bool,
 }
 
 #[pymethods]
@@ -55,9 +58,42 @@ impl Chunk {
         PyRecordBatch::new(batch).into_pyarrow(py)
     }
 
+    /// The events of the chunk known before an instant (ns UTC), to be taken first.
+    fn before(slf: PyRef<'_, Self>, until_ns: i64) -> Before {
+        Before { chunk: slf.into(), until_ns }
+    }
+
+    /// The instant that the event taken last belongs to, if it was the last of it; else `None`.
+    fn ended_moment(&self, py: Python<'_>) -> PyResult<Option<Py<Moment>>> {
+        Moments::ended(py, &self.progress)
+    }
+
     /// How many events may be taken now.
     fn __len__(&self) -> usize {
         self.progress.allowed().saturating_sub(self.progress.taken())
+    }
+}
+
+/// The events of a chunk before an instant.
+#[pyclass(frozen, module = "backtape._core")]
+pub(crate) struct Before {
+    chunk: Py<Chunk>,
+    until_ns: i64,
+}
+
+#[pymethods]
+impl Before {
+    const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let chunk = self.chunk.get();
+        let next_ns = chunk.progress.window.order.at_ns.get(chunk.progress.taken());
+        if next_ns.is_none_or(|&next_ns| next_ns >= self.until_ns) {
+            return Err(PyStopIteration::new_err(()));
+        }
+        chunk.__next__(py)
     }
 }
 

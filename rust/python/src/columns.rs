@@ -24,6 +24,15 @@ pub(crate) enum Symbols {
     Each(ScalarBuffer<u32>, Arc<[Arc<str>]>),
 }
 
+impl Symbols {
+    fn slice(&self, from: usize, len: usize) -> Self {
+        match self {
+            Self::One(symbol) => Self::One(Arc::clone(symbol)),
+            Self::Each(ids, names) => Self::Each(ids.slice(from, len), Arc::clone(names)),
+        }
+    }
+}
+
 /// Rows of one kind as named columns, oldest first.
 ///
 /// Each column is a read-only numpy array: `ts` and `available_at` int64 nanoseconds UTC, numbers float64, counts
@@ -120,6 +129,21 @@ fn slice_counts(counts: &Counts, from: usize, len: usize) -> Counts {
 impl Columns {
     fn __len__(&self) -> usize {
         self.rows.len()
+    }
+
+    /// The rows with start_ns <= ts < end_ns (ns UTC), without a copy.
+    fn between(&self, start_ns: i64, end_ns: i64) -> Self {
+        let ts = &self.rows.ts_ns;
+        let from = ts.partition_point(|&ts| ts < start_ns);
+        let len = ts.partition_point(|&ts| ts < end_ns).saturating_sub(from);
+        Self {
+            rows: self.rows.slice(from..from + len),
+            interval_ns: self.interval_ns,
+            lag_ns: self.lag_ns,
+            available: self.available.as_ref().map(|available| available.slice(from, len)),
+            counts: self.counts.as_ref().map(|counts| slice_counts(counts, from, len)),
+            symbols: self.symbols.slice(from, len),
+        }
     }
 
     /// What the rows are: "bar", "quote" or "trade".

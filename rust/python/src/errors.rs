@@ -139,6 +139,10 @@ fn setup_facts(error: &Error, facts: &Bound<'_, PyDict>) -> PyResult<&'static st
             facts.set_item("accounted", accounted)?;
             "LedgerError"
         }
+        Error::PhaseStep { from, .. } => {
+            facts.set_item("state", from)?;
+            "StateError"
+        }
         _ => "BacktapeError",
     })
 }

@@ -14,6 +14,7 @@ mod chunk;
 mod columns;
 mod enter;
 mod errors;
+mod feeds;
 mod flags;
 mod interval;
 mod kernels;
@@ -41,9 +42,11 @@ mod _core {
     #[pymodule_export]
     use crate::boundary::{SessionClose, SessionOpen};
     #[pymodule_export]
-    use crate::chunk::Chunk;
+    use crate::chunk::{Before, Chunk};
     #[pymodule_export]
     use crate::columns::Columns;
+    #[pymodule_export]
+    use crate::feeds::Feeds;
     #[pymodule_export]
     use crate::interval::{checked_name, parse};
     #[pymodule_export]

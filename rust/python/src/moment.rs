@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// The columns of a whole window in the order of its events; an instant is a slice of them. It holds nothing of the
 /// session.
-struct Gathered {
+pub(crate) struct Gathered {
     ts_ns: ScalarBuffer<i64>,
     values: Vec<ScalarBuffer<f64>>,
     filled: Option<ScalarBuffer<u8>>,
@@ -116,8 +116,23 @@ pub(crate) struct Moments {
 
 impl Moments {
     pub(crate) fn new(py: Python<'_>, progress: Arc<Progress>) -> Self {
-        let gathered = py.detach(|| Arc::new(Gathered::of(&progress.window)));
+        let gathered = py.detach(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(&progress.window))).clone());
         Self { progress, gathered }
+    }
+
+    /// The instant that the last event taken was the last one of. The columns of a window are gathered once.
+    pub(crate) fn ended(py: Python<'_>, progress: &Arc<Progress>) -> PyResult<Option<Py<Moment>>> {
+        let (end, at_ns) = (progress.taken(), &progress.window.order.at_ns);
+        let Some(&last_ns) = end.checked_sub(1).and_then(|last| at_ns.get(last)) else {
+            return Ok(None);
+        };
+        if at_ns.get(end) == Some(&last_ns) {
+            return Ok(None);
+        }
+        let start = at_ns[..end].partition_point(|&at| at < last_ns);
+        let gathered = py.detach(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(&progress.window))).clone());
+        let moment = Moment { available_at: last_ns, events: start..end, progress: Arc::clone(progress), gathered };
+        Py::new(py, moment).map(Some)
     }
 }
 
@@ -130,10 +145,11 @@ impl Moments {
     /// Takes the next instant: all of it becomes visible at once.
     fn __next__(&self, py: Python<'_>) -> PyResult<Py<Moment>> {
         let place = self.progress.taken();
-        if place >= self.progress.allowed() {
+        let allowed = self.progress.allowed();
+        if place >= allowed {
             return Err(PyStopIteration::new_err(()));
         }
-        let end = self.progress.window.instant_end(place);
+        let end = self.progress.window.instant_end(place).min(allowed);
         let moment = Moment {
             available_at: self.gathered.at_ns[place],
             events: place..end,

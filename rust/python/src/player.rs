@@ -11,12 +11,13 @@ use crate::symbol_data::SymbolData;
 use crate::tape_names::TapeNames;
 use backtape_core::account::Quality;
 use backtape_core::key::Kind;
+use backtape_core::lifecycle::{Lifecycle, Phase, STEPS};
 use backtape_core::replay::Replay;
 use backtape_engine::pace::{Run, Waited};
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a wait looks up to hear Ctrl-C. Progress never needs it.
 const LISTEN: Duration = Duration::from_millis(50);
@@ -33,6 +34,7 @@ pub(crate) struct Player {
 #[derive(Default)]
 struct Plan {
     replay: Replay,
+    lifecycle: Lifecycle,
     facts: Option<Arc<SessionFacts>>,
     /// Counts from here on at the next wait.
     start_ns: Option<i64>,
@@ -55,28 +57,45 @@ impl Player {
         if let Some(start_ns) = plan.start_ns.take() {
             self.shared.pace.start_at(window.order.at_ns[0].max(start_ns));
         }
-        let progress = Arc::new(Progress::new(window, facts));
+        let before = self.shared.progress();
+        let progress = Arc::new(Progress::new(window, facts, before.as_deref()));
         self.shared.install(Arc::clone(&progress));
         Some(progress)
     }
 
     /// Catch-up is due at once, and a window that is taken whole when its last event is.
-    fn due_at(progress: &Progress, whole: bool) -> i64 {
-        let place = if whole { progress.len() - 1 } else { progress.taken() };
-        let at_ns = progress.window.order.at_ns[place];
+    fn due_at(progress: &Progress, whole: bool, timer_ns: Option<i64>) -> i64 {
+        let end = timer_ns.map_or(progress.len(), |timer_ns| progress.place_after(timer_ns));
+        let at_ns = match timer_ns {
+            Some(timer_ns) if end <= progress.taken() => timer_ns,
+            _ => progress.window.order.at_ns[if whole { end - 1 } else { progress.taken() }],
+        };
         if at_ns < progress.window.loaded.catch_up_until_ns { i64::MIN } else { at_ns }
+    }
+
+    /// Goes to the phase that the consumer's mark stands for.
+    fn observe(plan: &mut Plan, progress: Option<&Progress>) -> backtape_core::error::Result<()> {
+        let (Some(facts), Some(progress)) = (&plan.facts, progress) else {
+            return Ok(());
+        };
+        if Arc::ptr_eq(&progress.facts, facts) {
+            plan.lifecycle.go(Phase::at(&progress.mark(), &progress.window.loaded))?;
+        }
+        Ok(())
     }
 
     /// Ends the session at the consumer's mark, if one was begun.
     fn settle(&self) -> backtape_core::error::Result<()> {
-        let mut plan = self.plan();
+        let (mut plan, progress) = (self.plan(), self.shared.progress());
+        Self::observe(&mut plan, progress.as_deref())?;
         let Some(facts) = plan.facts.take() else {
             return Ok(());
         };
-        let Some(progress) = self.shared.progress().filter(|progress| Arc::ptr_eq(&progress.facts, &facts)) else {
-            return Ok(());
+        let Some(progress) = progress.filter(|progress| Arc::ptr_eq(&progress.facts, &facts)) else {
+            return plan.lifecycle.go(Phase::Settled);
         };
         plan.replay.settle(&progress.mark())?;
+        plan.lifecycle.go(Phase::Settled)?;
         self.shared.settle(plan.replay.settled().clone());
         Ok(())
     }
@@ -103,26 +122,42 @@ impl Player {
         py.enter(|| {
             let now_ns = self.shared.progress().map_or(day.session.open_ns(), |progress| progress.mark().now_ns);
             let mut plan = self.plan();
+            if plan.lifecycle.phase() == Phase::Settled {
+                plan.lifecycle.go(Phase::Roll)?;
+                plan.lifecycle.go(Phase::Load)?;
+            }
             plan.replay.begin(Arc::clone(day), now_ns)?;
+            plan.lifecycle.go(Phase::Open)?;
             plan.facts = Some(facts);
             plan.start_ns = Some(day.catch_up_until_ns);
             Ok(())
         })
     }
 
+    /// Takes up the same session with more rows of fed tapes.
+    fn grow(&self, py: Python<'_>, loaded: &LoadedSession) {
+        let loaded = Arc::clone(&loaded.loaded);
+        py.detach(|| self.plan().replay.grow(loaded));
+    }
+
     /// The next events that are due, about `rows` of them, once they are; `None` at the end of the session, and when
-    /// stopped. `whole`: wait until all of the chunk is due.
-    fn next_chunk(&self, py: Python<'_>, rows: usize, whole: bool) -> PyResult<Option<Chunk>> {
+    /// stopped. `whole`: wait until all of the chunk is due. `timer_ns`: when the next timer goes off; the chunk ends
+    /// before it, and is empty when it is due.
+    #[pyo3(signature = (rows, whole, timer_ns=None))]
+    fn next_chunk(&self, py: Python<'_>, rows: usize, whole: bool, timer_ns: Option<i64>) -> PyResult<Option<Chunk>> {
+        py.detach(|| self.shared.tell());
         let Some(progress) = py.enter(|| Ok(self.next_progress(rows)))? else {
             return Ok(None);
         };
         loop {
-            let at_ns = Self::due_at(&progress, whole);
+            let at_ns = Self::due_at(&progress, whole, timer_ns);
             match py.detach(|| self.shared.pace.wait(at_ns, LISTEN)) {
                 Waited::Due(due_ns) => {
                     let due_ns = due_ns.max(progress.window.loaded.catch_up_until_ns.saturating_sub(1));
-                    if py.detach(|| self.shared.allow(&progress, due_ns)) {
-                        return Ok(Some(Chunk { progress, kinds: Arc::clone(&self.kinds) }));
+                    if py.detach(|| self.shared.allow(&progress, due_ns, timer_ns)) {
+                        let is_timer =
+                            timer_ns.is_some_and(|timer_ns| progress.place_after(timer_ns) <= progress.taken());
+                        return Ok(Some(Chunk { progress, kinds: Arc::clone(&self.kinds), is_timer }));
                     }
                 }
                 Waited::NotYet => py.check_signals()?,
@@ -131,9 +166,75 @@ impl Player {
         }
     }
 
-    /// Settles the last session where the consumer stands.
+    /// Waits until a timer is due that comes after all events of the session; `False` when stopped.
+    fn wait_for_timer(&self, py: Python<'_>, at_ns: i64) -> PyResult<bool> {
+        loop {
+            match py.detach(|| self.shared.pace.wait(at_ns, LISTEN)) {
+                Waited::Due(_) => return Ok(true),
+                Waited::NotYet => py.check_signals()?,
+                Waited::Stopped => return Ok(false),
+            }
+        }
+    }
+
+    /// A timer goes off: the time is `at_ns`.
+    fn tick(&self, at_ns: i64) {
+        if let Some(progress) = self.shared.progress() {
+            progress.tick(at_ns);
+        }
+    }
+
+    /// A timer was set for `at_ns` while a chunk is being taken: the chunk ends before it.
+    fn limit(&self, at_ns: i64) {
+        if let Some(progress) = self.shared.progress() {
+            progress.limit(at_ns);
+        }
+    }
+
+    /// How many events of the replay are committed.
+    #[getter]
+    fn committed(&self) -> u64 {
+        self.shared.progress().map_or(0, |progress| progress.committed())
+    }
+
+    /// Waits until more than `seen` events are committed, or `seconds` have passed. Returns how many are, and whether
+    /// more may come.
+    fn wait_for_data(&self, py: Python<'_>, seen: u64, seconds: f64) -> PyResult<(u64, bool)> {
+        let until =
+            Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(u32::MAX.into()));
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let (committed, goes_on) = py.detach(|| self.shared.wait_for_data(seen, left.min(LISTEN)));
+            if committed > seen || !goes_on || left.is_zero() {
+                return Ok((committed, goes_on));
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Settles the last session where the consumer stands; nothing follows.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        py.enter(|| self.settle())
+        py.detach(|| self.shared.end());
+        py.enter(|| {
+            self.settle()?;
+            self.plan().lifecycle.go(Phase::Done)
+        })
+    }
+
+    /// Where the session stands: "load", "open", "catch-up", "active", "closing", "settled", "roll" or "done".
+    #[getter]
+    fn phase(&self, py: Python<'_>) -> PyResult<&'static str> {
+        py.enter(|| {
+            let mut plan = self.plan();
+            Self::observe(&mut plan, self.shared.progress().as_deref())?;
+            Ok(plan.lifecycle.phase().name())
+        })
+    }
+
+    /// Every step that a session can take: from, to, and what makes it.
+    #[staticmethod]
+    fn lifecycle() -> Vec<(&'static str, &'static str, &'static str)> {
+        STEPS.iter().map(|(from, to, why)| (from.name(), to.name(), *why)).collect()
     }
 
     /// What is known of a symbol in the current session.
@@ -232,7 +333,10 @@ impl Player {
 
     /// Ends the replay: no further event is handed out.
     fn stop(&self, py: Python<'_>) {
-        py.detach(|| self.shared.command(backtape_engine::pace::Pace::stop));
+        py.detach(|| {
+            self.shared.command(backtape_engine::pace::Pace::stop);
+            self.shared.end();
+        });
     }
 
     /// "running", "paused" or "stopped".

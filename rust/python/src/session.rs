@@ -4,6 +4,7 @@ use crate::enter::Enter;
 use crate::errors::{plain, to_python};
 use crate::kernels::{QualityRow, gap_rows, quality_rows};
 use crate::tapes::{Tapes, on_bad_of};
+use backtape_core::gaps::Gap;
 use backtape_core::label::LabelEvidence;
 use backtape_core::loaded::{Hours, Loaded, Settings};
 use backtape_core::session::Session as Day;
@@ -92,6 +93,18 @@ impl LoadedSession {
     /// duplicate, rejected, first stamp, last stamp).
     fn quality_rows(&self) -> Vec<QualityRow> {
         quality_rows(&self.loaded)
+    }
+
+    /// Gaps of the finest bars of each symbol: symbol, interval_ns, start, end (ns UTC, half-open), bars missing.
+    fn base_gaps(&self) -> Vec<(String, i64, i64, i64, u64)> {
+        let own = self.loaded.symbols.iter().filter_map(|(symbol, own)| Some((symbol, own, own.base?)));
+        let gaps = own.flat_map(|(symbol, own, base)| {
+            let interval_ns = self.loaded.tapes[base].key.interval_ns;
+            let gap =
+                move |gap: &Gap| (symbol.to_string(), interval_ns, gap.span.start_ns(), gap.span.end_ns(), gap.slots);
+            own.gaps.iter().map(gap)
+        });
+        gaps.collect()
     }
 
     /// All gaps in the base bars: (symbol, start, end, n_missing).

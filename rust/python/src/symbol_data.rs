@@ -8,7 +8,7 @@ use crate::progress::{Progress, Shared};
 use crate::quote::{Quote, QuoteValues};
 use crate::reused::Event;
 use backtape_core::key::Kind;
-use backtape_core::loaded::{LoadedTape, SymbolTapes};
+use backtape_core::loaded::{Loaded, LoadedTape, SymbolTapes};
 use backtape_core::mark::{Mark, Slots};
 use backtape_core::metrics::Metrics;
 use backtape_core::rows::Rows;
@@ -189,8 +189,9 @@ impl SymbolData {
     }
 
     /// Bars of an interval of the sessions before this one, oldest first: as many sessions as `history` asks for.
-    #[pyo3(signature = (interval=None))]
-    fn history(&self, py: Python<'_>, interval: Option<&str>) -> PyResult<Columns> {
+    /// `session`: the label of one of them, to get its bars alone.
+    #[pyo3(signature = (interval=None, *, session=None))]
+    fn history(&self, py: Python<'_>, interval: Option<&str>, session: Option<&str>) -> PyResult<Columns> {
         let interval_ns = interval_or_minute(py, interval)?;
         let Some(look) = self.look() else {
             return Ok(Columns::empty(Kind::Bar, interval_ns, &self.symbol));
@@ -200,7 +201,8 @@ impl SymbolData {
             return Ok(Columns::empty(Kind::Bar, interval_ns, &self.symbol));
         };
         let key = &tape.key;
-        let sessions = look.progress.facts.history.iter();
+        let is_asked = |loaded: &&Arc<Loaded>| session.is_none_or(|label| &**loaded.session.label() == label);
+        let sessions = look.progress.facts.history.iter().filter(is_asked);
         let before: Vec<&LoadedTape> =
             sessions.filter_map(|loaded| loaded.tapes.iter().find(|tape| tape.key == *key)).collect();
         let parts: Vec<Rows> = before.iter().map(|tape| tape.rows.clone()).collect();
@@ -223,6 +225,23 @@ impl SymbolData {
             counts,
             symbols: crate::columns::Symbols::One(Arc::clone(&self.symbol)),
         })
+    }
+
+    /// Labels of the sessions that `history` holds, oldest first.
+    #[getter]
+    fn history_sessions(&self) -> Vec<String> {
+        let look = self.look();
+        let label = |loaded: &Arc<Loaded>| loaded.session.label().to_string();
+        look.map_or_else(Vec::new, |look| look.progress.facts.history.iter().map(label).collect())
+    }
+
+    /// When the last row of the symbol was known, ns UTC; `None` before the first of the session.
+    #[getter]
+    fn last_update(&self) -> Option<i64> {
+        let look = self.look()?;
+        let own = look.own(&self.symbol)?;
+        let tapes = own.bars.values().chain(&own.quotes).chain(&own.trades);
+        tapes.filter_map(|&number| Some(look.tape(number).available_ns(look.visible(number).checked_sub(1)?))).max()
     }
 
     /// The quote that stands now; before the first of the session, the last one before its open. `None` without one.

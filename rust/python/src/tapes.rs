@@ -2,7 +2,7 @@
 
 use crate::arrow_in::{Unreadable, by_symbol, read_all};
 use crate::errors::{plain, raise, to_python};
-use backtape_core::check::OnBadRows;
+use backtape_core::check::{Checked, OnBadRows, check};
 use backtape_core::error::Error;
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::tapes::{SameKey, Tapes as Collected};
@@ -50,6 +50,10 @@ pub(crate) fn unreadable(py: Python<'_>, error: Unreadable, source: &str) -> PyE
 }
 
 impl Tapes {
+    pub(crate) fn of(collected: Collected) -> Self {
+        Self(Mutex::new(collected))
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Collected> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,6 +64,11 @@ impl Tapes {
     #[new]
     fn new() -> Self {
         Self::default()
+    }
+
+    /// The same rows, to which others may be added.
+    fn copy(&self, py: Python<'_>) -> Self {
+        py.detach(|| Self::of(self.lock().clone()))
     }
 
     /// Checks the rows of one source and adds them to their tapes.
@@ -97,6 +106,36 @@ impl Tapes {
             Fault::Stream(error) => unreadable(py, error, source),
         })?;
         py.check_signals()
+    }
+
+    /// Adds bars of a second store that lie in gaps of the first, marked as filled. Bad ones are left out. Returns how many
+    /// were added.
+    #[pyo3(signature = (interval_ns, rows, *, symbol, source))]
+    fn fill(
+        &self,
+        py: Python<'_>,
+        interval_ns: i64,
+        rows: PyRecordBatchReader,
+        symbol: &str,
+        source: &str,
+    ) -> PyResult<usize> {
+        let reader = rows.into_reader()?;
+        let key = TapeKey { kind: Kind::Bar, interval_ns, symbol: symbol.into() };
+        let added = py.detach(|| {
+            let batch = read_all(reader).map_err(Fault::Stream)?;
+            let mut rows = 0;
+            for (_, raw) in by_symbol(&batch, Kind::Bar, Some(symbol)).map_err(Fault::Stream)? {
+                let checked = check(&key, &source.into(), raw, OnBadRows::Quarantine).map_err(Fault::Core)?;
+                rows += checked.rows.len();
+                let checked = Checked { rows: checked.rows.marked_filled(), dropped: Vec::new() };
+                self.lock().insert(&key, &source.into(), checked);
+            }
+            Ok(rows)
+        });
+        added.map_err(|fault| match fault {
+            Fault::Core(error) => to_python(py, &error),
+            Fault::Stream(error) => unreadable(py, error, source),
+        })
     }
 
     /// Says that a tape belongs to the collection even if no row of it comes.

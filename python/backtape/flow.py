@@ -1,0 +1,180 @@
+"""The flow of sessions: load, take up, play as far as all is known, set timers off, roll to the next one."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+from backtape._core import Chunk, LoadedSession, Player, Tapes
+from backtape.calendars import Calendar, Session
+from backtape.feeding import FedStreams
+from backtape.prefetch import Prefetch
+from backtape.session import SessionLoader
+from backtape.timers import Timers
+from backtape.window import Window
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """How a replay goes on.
+
+    - `speed`: times real time; 0 for as fast as events are taken. `history`: sessions before each one that are kept.
+    - `prefetch`: whether the next session is loaded while one plays. `chunk_rows`: events planned at a time; None for
+      what suits the way of reading. `timeout_s`: how long a session may take to load, in seconds; None for ever.
+    """
+
+    speed: float = 0.0
+    history: int = 0
+    prefetch: bool = True
+    chunk_rows: int | None = None
+    timeout_s: float | None = 60.0
+
+
+Played = Generator[Chunk, None, LoadedSession | None]
+"""The chunks of a session; the session in the end, or None if it was never taken up."""
+
+
+class Flow:
+    """The one pass over all sessions of a replay."""
+
+    def __init__(
+        self,
+        player: Player,
+        timers: Timers,
+        loader: SessionLoader,
+        played: Window,
+        exchange: Calendar,
+        pacing: Pacing,
+        streams: FedStreams,
+        source: str,
+    ) -> None:
+        self._player = player
+        self._timers = timers
+        self._loader = loader
+        self._window = played
+        self._sessions = played.sessions
+        self._exchange = exchange
+        self._pacing = pacing
+        self._streams = streams
+        self._history: deque[LoadedSession] = deque(maxlen=pacing.history)
+        self._prefetch: Prefetch[str, LoadedSession | Tapes] = Prefetch(
+            self._load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
+        )
+        self._index = {str(session.label): index for index, session in enumerate(played.sessions)}
+
+    def stop(self) -> None:
+        """Nothing more is loaded; who waits for it is woken."""
+        self._prefetch.stop()
+
+    def threads(self) -> list[threading.Thread]:
+        """Threads that still load something."""
+        return self._prefetch.threads()
+
+    def chunks(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
+        """All chunks of the replay, in order; the consumer's thread does the work."""
+        self._load_history()
+        for index, session in enumerate(self._sessions):
+            ready = self._prefetch.take(str(session.label))
+            if ready is None:
+                break
+            if self._pacing.prefetch and index + 1 < len(self._sessions):
+                self._prefetch.start(str(self._sessions[index + 1].label))
+            if isinstance(ready, LoadedSession):
+                played = yield from self._play(ready, rows, whole)
+            else:
+                played = yield from self._play_fed(ready, session, rows, whole)
+            if self._player.state == "stopped" or played is None:
+                break
+            self._history.append(played)
+        self._player.finish()
+
+    def _play(self, loaded: LoadedSession, rows: int, whole: bool) -> Played:
+        """One session that is known whole."""
+        session = self._begin(loaded)
+        yield from self._due(rows, whole=whole)
+        self._set_off_before(session.range[1])
+        return loaded
+
+    def _play_fed(self, base: Tapes, session: Session, rows: int, whole: bool) -> Played:
+        """One session of which parts are fed: as far as all streams have promised, again and again."""
+        end_ns = session.range[1]
+        lasts_ns = end_ns + self._streams.longest_bar_ns  # bars stamped in the session are known by then
+        known_ns = session.range[0] - 1
+        loaded: LoadedSession | None = None
+        self._streams.begin_session()
+        while known_ns < lasts_ns:
+            beyond_ns = self._streams.wait_beyond(known_ns)
+            if beyond_ns is None:
+                return loaded
+            known_ns = beyond_ns
+            tapes = self._streams.with_fed(base, known_ns, end_ns)
+            grown = self._made_ready(tapes, session, known_ns)
+            if loaded is None:
+                self._begin(grown)
+            else:
+                self._player.grow(grown)
+            loaded = grown
+            yield from self._due(rows, whole=whole)
+            self._set_off_before(min(known_ns, end_ns))
+            if self._player.state == "stopped":
+                break
+        return loaded
+
+    def _begin(self, loaded: LoadedSession) -> Session:
+        self._player.begin(loaded, list(self._history))
+        session: Session = loaded.session
+        self._timers.begin(session)
+        if session == self._sessions[0] and self._window.catch_up_until_ns is not None:
+            self._timers.drop_before(self._window.catch_up_until_ns)
+        return session
+
+    def _due(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
+        """Chunks as they are due, and timers between them."""
+        while (chunk := self._player.next_chunk(rows, whole, self._timers.next_ns)) is not None:
+            if chunk.is_timer:
+                self._set_off(self._timers.next_ns)
+            elif len(chunk):
+                yield chunk
+
+    def _set_off(self, at_ns: int | None) -> None:
+        if at_ns is not None:
+            self._player.tick(at_ns)
+            self._timers.fire(at_ns)
+
+    def _set_off_before(self, end_ns: int) -> None:
+        """Timers after the last event that is known."""
+        while (at_ns := self._timers.next_ns) is not None and at_ns < end_ns and self._player.state != "stopped":
+            if self._player.wait_for_timer(at_ns):
+                self._set_off(at_ns)
+
+    def _load(self, label: str) -> LoadedSession | Tapes:
+        index = self._index[label]
+        session = self._sessions[index]
+        if len(self._streams):
+            return self._loader.rows(session)
+        return self._loader.load(session, **self._bounds(index))
+
+    def _made_ready(self, tapes: Tapes, session: Session, known_ns: int) -> LoadedSession:
+        bounds = self._bounds(self._index[str(session.label)])
+        until_ns = bounds["until_ns"]
+        bounds["until_ns"] = known_ns if until_ns is None else min(until_ns, known_ns)
+        return self._loader.made_ready(tapes, session, **bounds)
+
+    def _bounds(self, index: int) -> dict[str, int | None]:
+        return {
+            "catch_up_until_ns": self._window.catch_up_until_ns if index == 0 else None,
+            "until_ns": self._window.until_ns if index == len(self._sessions) - 1 else None,
+        }
+
+    def _load_history(self) -> None:
+        """Load the sessions before the first one, as many as `history` asks for."""
+        before: list[Session] = []
+        label = self._sessions[0].label if self._sessions else None
+        for _ in range(self._history.maxlen or 0):
+            if label is None:
+                break
+            before.append(self._exchange.previous_session(label))
+            label = before[-1].label
+        self._history.extend(self._loader.load_history(session) for session in reversed(before))

@@ -1,0 +1,81 @@
+"""What still runs when the process ends or forks: it is stopped in the first case, and out of bounds in the second."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from typing import Final, Protocol
+
+from backtape.errors import StateError
+
+_LONGEST_WAIT_S: Final = 2.0
+"""For threads to end. One that is stuck in a store of the user's is left behind."""
+
+
+class Running(Protocol):
+    """What can be stopped."""
+
+    def stop(self) -> None:
+        """End it. Returns at once."""
+        ...
+
+    def threads(self) -> list[threading.Thread]:
+        """Threads that end some time after `stop`."""
+        ...
+
+
+class Origin:
+    """The process that something was made in."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._process = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is still the process."""
+        return os.getpid() == self._process
+
+    def check(self) -> None:
+        """Refuse to go on in a forked process, where the threads and locks of the first one are missing.
+
+        Raises:
+            StateError: this is another process.
+        """
+        if not self.is_here:
+            raise StateError(
+                f"{self._what} was made in process {self._process} and can't be used in process {os.getpid()}, which"
+                " was forked from it; make a new one there, or start processes with the spawn method",
+                state="forked",
+            )
+
+
+_running: weakref.WeakSet[Running] = weakref.WeakSet()
+
+
+def stop_at_exit(running: Running) -> None:
+    """Stop something before the interpreter ends, unless it is gone by then."""
+    _running.add(running)
+
+
+def _stop_all() -> None:
+    threads: list[threading.Thread] = []
+    for running in list(_running):
+        running.stop()
+        threads.extend(running.threads())
+    until = time.monotonic() + _LONGEST_WAIT_S
+    for thread in threads:
+        if thread is not threading.current_thread() and thread.is_alive():
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+def _forget() -> None:
+    _running.clear()
+
+
+atexit.register(_stop_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

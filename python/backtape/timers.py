@@ -1,0 +1,155 @@
+"""Timers in backtest time: they go off in order with events, after the bars of their instant and before its quotes."""
+
+from __future__ import annotations
+
+import datetime
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from backtape.calendars import Session
+from backtape.errors import ConfigError
+from backtape.model import interval_ns as interval_ns_of
+
+When = int | datetime.datetime
+"""An instant: ns UTC, or a datetime (naive ones are exchange time)."""
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+class Timer:
+    """One timer. `cancel()` takes it back."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """It goes off no more."""
+        self.is_cancelled = True
+
+
+@dataclass(order=True)
+class _Entry:
+    at_ns: int
+    number: int
+    timer: Timer = field(compare=False)
+    every: _Every | None = field(compare=False, default=None)
+
+
+@dataclass(frozen=True)
+class _Every:
+    interval_ns: int
+    timer: Timer
+
+
+class Clock(Protocol):
+    """What timers need to know of a replay."""
+
+    @property
+    def now_ns(self) -> int | None:
+        """Backtest time, ns UTC."""
+        ...
+
+    def set_timer(self, at_ns: int) -> None:
+        """Let the events that are being taken end before this."""
+        ...
+
+
+class Timers:
+    """The timers of one replay. Only the consumer's thread sets them and sets them off."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: list[_Entry] = []
+        self._everies: list[_Every] = []
+        self._session: Session | None = None
+        self._count = 0
+
+    @property
+    def next_ns(self) -> int | None:
+        """When the next one goes off, ns UTC."""
+        while self._entries and self._entries[0].timer.is_cancelled:
+            heapq.heappop(self._entries)
+        return self._entries[0].at_ns if self._entries else None
+
+    def at(self, when: When, call: Callable[[], object], *, zone: datetime.tzinfo) -> Timer:
+        """Call something at an instant.
+
+        Raises:
+            ConfigError: the instant is not later than now.
+        """
+        at_ns, now_ns = stamp_ns(when, zone), self._clock.now_ns
+        if now_ns is not None and at_ns <= now_ns:
+            raise ConfigError(
+                f"a timer can't go off at {at_ns} ns: it is {now_ns} ns already; give a later instant",
+                setting="at",
+                value=at_ns,
+            )
+        timer = Timer(call)
+        self._push(at_ns, timer, None)
+        return timer
+
+    def every(self, interval: str | datetime.timedelta, call: Callable[[], object]) -> Timer:
+        """Call something at each whole interval after the open of each session, up to its close.
+
+        Raises:
+            ConfigError: an interval that is none, or not above 0.
+        """
+        length_ns = interval_ns_of(interval) if isinstance(interval, str) else _length_ns(interval)
+        every = _Every(length_ns, Timer(call))
+        self._everies.append(every)
+        if self._session is not None:
+            self._next_of(every, self._session)
+        return every.timer
+
+    def begin(self, session: Session) -> None:
+        """A session begins: timers that go off every so often count from its open."""
+        self._session = session
+        self._everies = [every for every in self._everies if not every.timer.is_cancelled]
+        for every in self._everies:
+            self._next_of(every, session)
+
+    def fire(self, at_ns: int) -> None:
+        """Set off what is due at an instant, in the order in which it was set."""
+        while (next_ns := self.next_ns) is not None and next_ns <= at_ns:
+            entry = heapq.heappop(self._entries)
+            if entry.every is not None and self._session is not None:
+                self._next_of(entry.every, self._session, after_ns=entry.at_ns)
+            entry.timer.call()
+
+    def drop_before(self, at_ns: int) -> None:
+        """Forget what would have gone off before a start within a session."""
+        while (next_ns := self.next_ns) is not None and next_ns < at_ns:
+            entry = heapq.heappop(self._entries)
+            if entry.every is not None and self._session is not None:
+                self._next_of(entry.every, self._session, after_ns=entry.at_ns)
+
+    def _next_of(self, every: _Every, session: Session, after_ns: int | None = None) -> None:
+        now_ns = self._clock.now_ns
+        after_ns = max(session.open_ns, now_ns or session.open_ns) if after_ns is None else after_ns
+        at_ns = session.open_ns + ((after_ns - session.open_ns) // every.interval_ns + 1) * every.interval_ns
+        if at_ns <= session.close_ns:
+            self._push(at_ns, every.timer, every)
+
+    def _push(self, at_ns: int, timer: Timer, every: _Every | None) -> None:
+        self._count += 1
+        heapq.heappush(self._entries, _Entry(at_ns, self._count, timer, every))
+        self._clock.set_timer(at_ns)
+
+
+def _length_ns(interval: datetime.timedelta) -> int:
+    length_ns = (interval.days * 86_400 + interval.seconds) * 1_000_000_000 + interval.microseconds * 1_000
+    if length_ns <= 0:
+        raise ConfigError(f"a timer can't go off every {interval}: give more than 0", setting="every", value=interval)
+    return length_ns
+
+
+def stamp_ns(when: When, zone: datetime.tzinfo) -> int:
+    """Return an instant in ns UTC; naive datetimes are local times of `zone`."""
+    if isinstance(when, datetime.datetime):
+        aware = when if when.tzinfo is not None else when.replace(tzinfo=zone)
+        since = aware - _EPOCH
+        return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+    return when

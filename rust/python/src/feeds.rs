@@ -1,0 +1,251 @@
+//! `Feeds`: streams that are fed while a replay runs.
+
+use crate::arrow_in::by_symbol;
+use crate::errors::{plain, raise, to_python};
+use crate::tapes::{Tapes, kind_of, on_bad_of, unreadable};
+use backtape_core::check::{Checked, OnBadRows, RawRows, RowNumbers, check};
+use backtape_core::key::{Kind, TapeKey};
+use backtape_core::pending::Pending;
+use backtape_engine::feeds::{Fault, Fed, Feeds as Queues, Frontier, Limits, Standing, StreamStats};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3_arrow::PyRecordBatch;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often a wait looks up to hear Ctrl-C. Progress never needs it.
+const LISTEN: Duration = Duration::from_millis(50);
+
+/// One line of `Feeds.stats`: kind, interval_ns, symbol, rows and bytes waiting, first and last of them known at, promised
+/// up to (ns UTC), rows accepted and stale, and whether the stream is "open", "ended" or "abandoned".
+type Stats = (&'static str, i64, String, usize, usize, Option<i64>, Option<i64>, Option<i64>, u64, u64, &'static str);
+
+/// Streams that are fed while a replay runs: bounded queues, promises, and the rows of the current session.
+#[pyclass(frozen, module = "backtape._core")]
+pub(crate) struct Feeds {
+    queues: Queues,
+    on_bad: OnBadRows,
+    /// The rows of the current session that were taken out of the queues.
+    session: Mutex<BTreeMap<TapeKey, Pending>>,
+}
+
+fn to_error(py: Python<'_>, fault: &Fault) -> PyErr {
+    build(py, fault).unwrap_or_else(|failure| failure)
+}
+
+fn build(py: Python<'_>, fault: &Fault) -> PyResult<PyErr> {
+    let facts = PyDict::new(py);
+    let class = match fault {
+        Fault::Rows(error) => return Ok(to_python(py, error)),
+        Fault::Stopped => {
+            facts.set_item("state", "stopped")?;
+            "StateError"
+        }
+        Fault::Ended { stream } | Fault::Backwards { stream, .. } => {
+            facts.set_item("stream", stream)?;
+            "FeedError"
+        }
+        Fault::Stalled { stream, waiting_for, rows, bytes, bytes_max } => {
+            facts.set_item("stream", stream)?;
+            facts.set_item("waiting_for", waiting_for)?;
+            facts.set_item("rows", rows)?;
+            facts.set_item("bytes", bytes)?;
+            facts.set_item("bytes_max", bytes_max)?;
+            "FeedStalledError"
+        }
+        Fault::Abandoned { stream, rows } => {
+            facts.set_item("stream", stream)?;
+            facts.set_item("rows", rows)?;
+            "FeedAbandonedError"
+        }
+        Fault::Miscounted { stream, rows, rows_expected } => {
+            facts.set_item("stream", stream)?;
+            facts.set_item("rows", rows)?;
+            facts.set_item("rows_expected", rows_expected)?;
+            "FeedAbandonedError"
+        }
+        Fault::Silent { streams, seconds } => {
+            facts.set_item("stream", streams)?;
+            facts.set_item("seconds", seconds)?;
+            "FeedTimeoutError"
+        }
+    };
+    raise(py, class, &fault.to_string(), &facts)
+}
+
+impl Feeds {
+    fn session(&self) -> MutexGuard<'_, BTreeMap<TapeKey, Pending>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self, py: Python<'_>, number: usize) -> PyResult<TapeKey> {
+        let unknown = || plain(py, "StateError", &format!("there is no fed stream number {number}"));
+        self.queues.keys().get(number).cloned().ok_or_else(unknown)
+    }
+
+    /// Feeds rows that passed the door, waiting for room.
+    fn put(&self, py: Python<'_>, number: usize, rows: &Checked) -> PyResult<(u64, u64)> {
+        loop {
+            match py.detach(|| self.queues.feed(number, rows, LISTEN)) {
+                Ok(Some(Fed { accepted, stale })) => return Ok((accepted, stale)),
+                Ok(None) => py.check_signals()?,
+                Err(fault) => return Err(to_error(py, &fault)),
+            }
+        }
+    }
+
+    fn do_simply(
+        &self,
+        py: Python<'_>,
+        number: usize,
+        work: impl FnOnce(&Queues) -> Result<(), Fault> + Send,
+    ) -> PyResult<()> {
+        self.key(py, number)?;
+        py.detach(|| work(&self.queues)).map_err(|fault| to_error(py, &fault))
+    }
+}
+
+#[pymethods]
+impl Feeds {
+    /// `queue_rows`, `queue_bytes`: how much of one stream may wait. `silence_s`: how long a stream may be silent while
+    /// the merge waits for it, in seconds; `None` for ever.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        queue_rows: usize,
+        queue_bytes: usize,
+        silence_s: Option<f64>,
+        on_bad_rows: &str,
+    ) -> PyResult<Self> {
+        let on_bad = on_bad_of(py, on_bad_rows)?;
+        let silence = silence_s.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        let limits = Limits { rows: queue_rows.max(1), bytes: queue_bytes, silence };
+        Ok(Self { queues: Queues::new(limits, on_bad), on_bad, session: Mutex::default() })
+    }
+
+    /// Opens a stream; its number is how all else refers to it.
+    fn register(&self, py: Python<'_>, kind: &str, interval_ns: i64, symbol: &str) -> PyResult<usize> {
+        let key = TapeKey { kind: kind_of(py, kind)?, interval_ns, symbol: symbol.into() };
+        Ok(self.queues.register(key))
+    }
+
+    /// Feeds a record batch in the canonical schema of the stream's kind, waiting for room. Returns the rows accepted
+    /// and the stale ones.
+    fn feed(&self, py: Python<'_>, number: usize, rows: PyRecordBatch) -> PyResult<(u64, u64)> {
+        let key = self.key(py, number)?;
+        let batch = rows.into_inner();
+        let raw = by_symbol(&batch, key.kind, Some(&key.symbol)).map_err(|error| unreadable(py, error, "feed"))?;
+        let (mut accepted, mut stale) = (0, 0);
+        for (_, raw) in raw {
+            let checked = py.detach(|| check(&key, &Arc::from("feed"), raw, self.on_bad));
+            let fed = self.put(py, number, &checked.map_err(|error| to_python(py, &error))?)?;
+            (accepted, stale) = (accepted + fed.0, stale + fed.1);
+        }
+        Ok((accepted, stale))
+    }
+
+    /// Feeds one row: its stamp (ns UTC) and its numbers in the order of the canonical columns. Returns whether it was in
+    /// time.
+    fn feed_row(&self, py: Python<'_>, number: usize, ts_ns: i64, values: Vec<f64>) -> PyResult<bool> {
+        let key = self.key(py, number)?;
+        let wanted = key.kind.columns();
+        if values.len() != wanted.len() {
+            let message =
+                format!("tape {key}: a row has {}, {} numbers; {} came", wanted.join(", "), wanted.len(), values.len());
+            return Err(plain(py, "SchemaError", &message));
+        }
+        let values = values.into_iter().map(|value| (vec![value].into(), None)).collect();
+        let raw = RawRows { numbers: RowNumbers::From(0), ts_ns: (vec![ts_ns].into(), None), values };
+        let checked = check(&key, &Arc::from("feed"), raw, self.on_bad).map_err(|error| to_python(py, &error))?;
+        Ok(self.put(py, number, &checked)?.1 == 0)
+    }
+
+    /// Promises that no row of a stream known before this (ns UTC) will come.
+    fn advance(&self, py: Python<'_>, number: usize, until_ns: i64) -> PyResult<()> {
+        self.do_simply(py, number, |queues| queues.advance(number, until_ns))
+    }
+
+    /// Ends a stream. `rows`: how many were fed, checked against what came.
+    #[pyo3(signature = (number, rows=None))]
+    fn end(&self, py: Python<'_>, number: usize, rows: Option<u64>) -> PyResult<()> {
+        self.do_simply(py, number, |queues| queues.end(number, rows))
+    }
+
+    /// Notes that the feeder of a stream is gone, unless it ended the stream.
+    fn abandon(&self, py: Python<'_>, number: usize) {
+        py.detach(|| self.queues.abandon(number));
+    }
+
+    /// Waits until no row known before some time beyond `beyond_ns` can come, and returns that time (ns UTC; the highest
+    /// int64 once all streams have ended), or `None` when stopped. `look` is called now and then while it waits.
+    fn wait_beyond(&self, py: Python<'_>, beyond_ns: i64, look: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        loop {
+            match py.detach(|| self.queues.wait_beyond(beyond_ns, LISTEN)) {
+                Ok(Frontier::At(at_ns)) => return Ok(Some(at_ns)),
+                Ok(Frontier::Stopped) => return Ok(None),
+                Ok(Frontier::NotYet) => {
+                    py.check_signals()?;
+                    look.call0()?;
+                }
+                Err(fault) => return Err(to_error(py, &fault)),
+            }
+        }
+    }
+
+    /// Forgets the rows of the session before.
+    fn begin_session(&self, py: Python<'_>) {
+        py.detach(|| self.session().clear());
+    }
+
+    /// Takes all rows known before `at_ns`, and stamped before `end_ns` (ns UTC), out of the queues, and returns `base` with
+    /// all fed rows of the session.
+    fn tapes(&self, py: Python<'_>, base: &Tapes, at_ns: i64, end_ns: i64) -> Tapes {
+        py.detach(|| {
+            let mut tapes = base.lock().clone();
+            let mut session = self.session();
+            for (key, pending) in self.queues.take_before(at_ns, end_ns) {
+                let held = session.entry(key.clone()).or_insert_with(|| Pending::new(key.kind, key.interval_ns));
+                held.append(pending);
+                let (rows, dropped) = held.to_rows();
+                tapes.insert(&key, &Arc::from("feed"), Checked { rows, dropped: dropped.to_vec() });
+            }
+            drop(session);
+            Tapes::of(tapes)
+        })
+    }
+
+    /// How each stream stands.
+    fn stats(&self, py: Python<'_>) -> Vec<Stats> {
+        let line = |stats: StreamStats| {
+            let standing = match stats.standing {
+                Standing::Open => "open",
+                Standing::Ended => "ended",
+                Standing::Abandoned => "abandoned",
+            };
+            let (first_ns, last_ns) = stats.known_ns.unzip();
+            let promised_ns = Some(stats.promised_ns).filter(|&promised_ns| promised_ns != i64::MIN);
+            let (kind, symbol) = (Kind::name(stats.key.kind), stats.key.symbol.to_string());
+            let (rows, bytes, Fed { accepted, stale }) = (stats.rows_waiting, stats.bytes_waiting, stats.fed);
+            (
+                kind,
+                stats.key.interval_ns,
+                symbol,
+                rows,
+                bytes,
+                first_ns,
+                last_ns,
+                promised_ns,
+                accepted,
+                stale,
+                standing,
+            )
+        };
+        py.detach(|| self.queues.stats()).into_iter().map(line).collect()
+    }
+
+    /// Ends all waiting, for good.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.queues.stop());
+    }
+}
