@@ -302,10 +302,9 @@ def test_control_c_twice_does_not_wait_for_code_that_is_stuck(terminal: Terminal
     assert termios.tcgetattr(terminal.slave) == terminal.before
 
 
-def test_a_run_that_was_put_aside_takes_its_keys_up_again(terminal: Terminal) -> None:
+def test_a_run_takes_its_keys_up_again_when_the_shell_has_changed_the_terminal(terminal: Terminal) -> None:
     terminal.until("running")
     termios.tcsetattr(terminal.slave, termios.TCSANOW, terminal.before)  # as a shell does
-    terminal.process.send_signal(signal.SIGCONT)
     terminal.press(" \n")
     terminal.until("paused")
     terminal.process.terminate()
