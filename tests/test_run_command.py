@@ -85,6 +85,12 @@ def test_signals_are_written_where_that_is_asked_for(store: SampleReport) -> Non
     assert not list(Path().glob(".*.part"))
 
 
+def test_a_folder_that_is_not_there_is_told_before_the_run(store: SampleReport) -> None:
+    code, text, complaint = run("run", file(store), "--out", Path("nowhere", "signals.parquet"))
+    assert (code, text, SystemManager.made) == (2, "", [])
+    assert "there is no folder nowhere" in complaint
+
+
 def test_options_win_over_the_file(store: SampleReport) -> None:
     path = Path("run.toml")
     path.write_text('source = "nowhere"\nspeed = 0.001\nstart = 2020-01-02\n', "utf-8")
