@@ -85,6 +85,12 @@ def test_signals_are_written_where_that_is_asked_for(store: SampleReport) -> Non
     assert not list(Path().glob(".*.part"))
 
 
+def test_a_folder_that_is_not_there_is_told_before_the_run(store: SampleReport) -> None:
+    code, text, complaint = run("run", file(store), "--out", Path("nowhere", "signals.parquet"))
+    assert (code, text, SystemManager.made) == (2, "", [])
+    assert "there is no folder nowhere" in complaint
+
+
 def test_options_win_over_the_file(store: SampleReport) -> None:
     path = Path("run.toml")
     path.write_text('source = "nowhere"\nspeed = 0.001\nstart = 2020-01-02\n', "utf-8")
@@ -302,10 +308,9 @@ def test_control_c_twice_does_not_wait_for_code_that_is_stuck(terminal: Terminal
     assert termios.tcgetattr(terminal.slave) == terminal.before
 
 
-def test_a_run_that_was_put_aside_takes_its_keys_up_again(terminal: Terminal) -> None:
+def test_a_run_takes_its_keys_up_again_when_the_shell_has_changed_the_terminal(terminal: Terminal) -> None:
     terminal.until("running")
     termios.tcsetattr(terminal.slave, termios.TCSANOW, terminal.before)  # as a shell does
-    terminal.process.send_signal(signal.SIGCONT)
     terminal.press(" \n")
     terminal.until("paused")
     terminal.process.terminate()

@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 def config(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE.toml]", help="A settings file.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE.toml", help="A settings file.", show_default=False)
     ] = None,
     example: Annotated[
         bool, typer.Option("--example", help="Print a file with every setting and its meaning.")

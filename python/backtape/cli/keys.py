@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,38 +16,39 @@ _BYTES_MAX: Final = 64
 
 
 @contextmanager
-def keys(press: Callable[[str], None]) -> Iterator[bool]:
-    """Call `press` with every key while inside, on a thread of its own; yield whether there are any.
+def keys(press: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+    """Call `press` with every key while inside, on a thread of its own. Without a terminal on stdin there are none.
 
-    There are none without a terminal on stdin, or when the program runs in the background. The terminal is put back
-    as it was, whatever happens inside. A program that was stopped by Ctrl-Z and goes on takes its keys up again.
+    The terminal is put back as it was, whatever happens inside. It yields a function to be called now and then: it
+    takes the keys up when the shell has given the terminal back, after Ctrl-Z or from the background.
     """
-    if sys.platform == "win32" or not _is_ours(0):
-        yield False
+    if sys.platform == "win32" or not os.isatty(0):
+        yield lambda: None
         return
     import termios
     import tty
 
     usual = termios.tcgetattr(0)
     woken, wake = os.pipe()
+    resting = threading.Event()
 
-    def go_on(*_: object) -> None:
-        if _is_ours(0):
+    def take_up() -> None:
+        if not _is_ours():
+            return
+        if termios.tcgetattr(0)[3] & termios.ICANON:
             tty.setcbreak(0, termios.TCSADRAIN)
+        if resting.is_set():
+            resting.clear()
             os.write(wake, _AGAIN)
 
-    listener = threading.Thread(target=_listen, args=(woken, press), name="backtape-keys", daemon=True)
-    in_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGCONT, go_on) if in_main else None
+    listener = threading.Thread(target=_listen, args=(woken, resting, press), name="backtape-keys", daemon=True)
     try:
-        tty.setcbreak(0, termios.TCSADRAIN)
+        take_up()
         listener.start()
-        yield True
+        yield take_up
     finally:
-        if _is_ours(0):
+        if _is_ours():
             termios.tcsetattr(0, termios.TCSADRAIN, usual)
-        if in_main:
-            signal.signal(signal.SIGCONT, before)
         os.write(wake, _END)
         if listener.ident is not None:
             listener.join()
@@ -56,17 +56,15 @@ def keys(press: Callable[[str], None]) -> Iterator[bool]:
         os.close(wake)
 
 
-def _is_ours(terminal: int) -> bool:
-    """Whether a file is a terminal that this program may read: not while the shell has it."""
-    if not os.isatty(terminal):
-        return False
+def _is_ours() -> bool:
+    """Whether this program may use the terminal on stdin: not while the shell or another program has it."""
     try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:  # a terminal that controls nobody
-        return True
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:  # a terminal that controls nobody, or that is gone
+        return os.isatty(0)
 
 
-def _listen(woken: int, press: Callable[[str], None]) -> None:
+def _listen(woken: int, resting: threading.Event, press: Callable[[str], None]) -> None:
     watched = [0, woken]
     while True:
         ready, _, _ = select.select(watched, [], [])
@@ -75,8 +73,16 @@ def _listen(woken: int, press: Callable[[str], None]) -> None:
                 return
             watched = [0, woken]
             continue
-        typed = os.read(0, _BYTES_MAX) if _is_ours(0) else b""
-        if not typed:  # the end, or the keys are the shell's: nothing until the program is told to go on
+        typed = _typed()
+        if not typed:  # the keys are another program's, or there are no more
             watched = [woken]
+            resting.set()
         for key in typed.decode("utf-8", "replace"):
             press(key)
+
+
+def _typed() -> bytes:
+    try:
+        return os.read(0, _BYTES_MAX) if _is_ours() else b""
+    except OSError:  # the terminal is gone
+        return b""

@@ -40,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE.toml]", help="A settings file.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE.toml", help="A settings file.", show_default=False)
     ] = None,
     strategy: Annotated[
         list[str] | None,
@@ -58,7 +58,7 @@ def run(
     """Run strategies on market history, as the settings say; options here win over them.
 
     On a terminal: space pauses and resumes, + and - double and halve the speed, q stops. SIGUSR1 pauses and resumes,
-    SIGTERM stops, and so does Ctrl-C, with exit code 130.
+    SIGTERM stops, and so does Ctrl-C (exit code 130).
     """
     with one_line_errors(debug=debug):
         from backtape.cli.status import Status, display_of
@@ -69,7 +69,7 @@ def run(
         asked = {"strategies": strategy or None, "speed": speed, "source": source, "start": start, "end": end}
         arguments = {name: value for name, value in asked.items() if value is not None}
         settings = Settings(**arguments) if file is None else Settings.load(file, **arguments)
-        _check_source(settings)
+        _check(settings, out)
         try:
             with working_directory_first():
                 system = _manager()(settings, strategies=strategies_of(settings.strategies))
@@ -90,11 +90,14 @@ def _manager() -> Callable[..., System]:
     return manager
 
 
-def _check_source(settings: Settings) -> None:
+def _check(settings: Settings, out: Path | None) -> None:
+    """What would be found out too late, after the run."""
     if settings.source is None:
         raise ConfigError(
             'no source is given: write source = "..." into the settings file, or say --source PATH', setting="source"
         )
+    if out is not None and not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first", setting="--out", value=out)
 
 
 def _show_end(console: Console, system: System, status: Status) -> None:

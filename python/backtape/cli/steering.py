@@ -118,7 +118,7 @@ def steer(system: System, display: Display) -> bool:
             commands.put(_KEYS[key])
 
     interrupted = False
-    with _signals(commands.put) as let_go, keys(press):
+    with _signals(commands.put) as let_go, keys(press) as take_up_keys:
         system.start()
         threading.Thread(target=wait, name="backtape-run-end", daemon=True).start()
         try:
@@ -129,6 +129,7 @@ def steer(system: System, display: Display) -> bool:
                     let_go()
                 if command is not None:
                     _obey(system, command)
+                take_up_keys()
                 display.show(command)
         except BaseException:
             system.stop()
