@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import time
 import weakref
 from typing import Final, Protocol
 
@@ -66,10 +65,9 @@ def _stop_all() -> None:
     for running in list(_running):
         running.stop()
         threads.extend(running.threads())
-    until = time.monotonic() + _LONGEST_WAIT_S
-    for thread in threads:
-        if thread is not threading.current_thread() and thread.is_alive():
-            thread.join(max(0.0, until - time.monotonic()))
+    others = [thread for thread in threads if thread is not threading.current_thread()]
+    for thread in others:
+        thread.join(_LONGEST_WAIT_S / len(others))
 
 
 def _forget() -> None:
