@@ -8,10 +8,11 @@ use backtape_core::key::{Kind, TapeKey};
 use backtape_core::rows::Rows;
 use backtape_engine::feeds::{Fault, Feeds, Frontier, Limits};
 use backtape_engine::pace::{Pace, Waited};
+use backtape_engine::turnstile::{Steps, Turnstile};
 use backtape_engine::wall::HandWall;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use shuttle::sync::Arc;
 use shuttle::{Runner, thread};
+use std::sync::Arc;
 use std::time::Duration;
 
 const EVER: Duration = Duration::MAX;
@@ -221,5 +222,102 @@ fn whoever_waits_while_paused_goes_on_at_a_resume_and_ends_at_a_stop() {
         let waiting = thread::spawn(move || waiting.wait(7, EVER));
         pace.stop();
         assert_eq!(waiting.join().expect("the wait ends"), Waited::Stopped);
+    });
+}
+
+/// One window of events, all due at once, taken as a consumer does: ask, take what is allowed, ask again.
+fn take_all(turnstile: &Turnstile<HandWall>, steps: &Steps, events: usize) {
+    while steps.taken() < events {
+        turnstile.tell();
+        match turnstile.pace.wait(0, EVER) {
+            Waited::Due(_) => {
+                turnstile.allow(steps, events, || steps.taken() + 1);
+            }
+            Waited::Stopped => break,
+            Waited::NotYet => unreachable!("no timed wait expires"),
+        }
+        while steps.taken() < steps.allowed() {
+            steps.commit(steps.taken() + 1);
+        }
+    }
+    turnstile.end();
+}
+
+fn turnstile() -> (Arc<Turnstile<HandWall>>, Arc<Steps>) {
+    let turnstile = Arc::new(Turnstile::new(Pace::by(HandWall::default(), 0.0)));
+    let steps = Arc::new(Steps::new(0));
+    turnstile.install(Arc::clone(&steps));
+    (turnstile, steps)
+}
+
+#[test]
+fn a_reader_that_waits_for_events_is_woken_by_them_and_by_the_end() {
+    in_many_orders(|| {
+        let (turnstile, steps) = turnstile();
+        let reader = Arc::clone(&turnstile);
+        let reader = thread::spawn(move || {
+            let (mut seen, mut goes_on) = (0, true);
+            while goes_on {
+                let before = seen;
+                (seen, goes_on) = reader.wait_for_data(seen, EVER);
+                assert!(seen >= before && (seen > before || !goes_on), "it was woken for nothing");
+            }
+            seen
+        });
+        take_all(&turnstile, &steps, 3);
+        assert_eq!(reader.join().expect("the reader ends"), 3);
+    });
+}
+
+#[test]
+fn a_reader_is_woken_while_the_consumer_still_works_on_a_later_event() {
+    in_many_orders(|| {
+        let (turnstile, steps) = turnstile();
+        let reader = Arc::clone(&turnstile);
+        let mut reader = Some(thread::spawn(move || reader.wait_for_data(0, EVER).0));
+        while steps.taken() < 3 {
+            turnstile.tell();
+            turnstile.allow(&steps, 3, || steps.taken() + 1);
+            while steps.taken() < steps.allowed() {
+                steps.commit(steps.taken() + 1);
+                if steps.taken() == 3
+                    && let Some(reader) = reader.take()
+                {
+                    assert!(reader.join().expect("the reader ends before the consumer comes back") > 0);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn nothing_is_taken_after_a_stop_returns_but_the_event_in_hand() {
+    in_many_orders(|| {
+        let (turnstile, steps) = turnstile();
+        let (other, taken) = (Arc::clone(&turnstile), Arc::clone(&steps));
+        let stopper = thread::spawn(move || {
+            other.command(Pace::stop);
+            taken.taken()
+        });
+        take_all(&turnstile, &steps, 4);
+        let at_stop = stopper.join().expect("the stopper ends");
+        assert!(steps.taken() <= at_stop + 1, "{} taken at the stop, {} in the end", at_stop, steps.taken());
+    });
+}
+
+#[test]
+fn pause_and_resume_lose_no_event_while_a_reader_waits() {
+    in_many_orders(|| {
+        let (turnstile, steps) = turnstile();
+        let (other, reader) = (Arc::clone(&turnstile), Arc::clone(&turnstile));
+        let other = thread::spawn(move || {
+            other.command(Pace::pause);
+            other.command(Pace::resume);
+        });
+        let reader = thread::spawn(move || reader.wait_for_data(1, EVER));
+        take_all(&turnstile, &steps, 3);
+        assert_eq!(steps.taken(), 3);
+        other.join().expect("commands end");
+        reader.join().expect("the reader ends");
     });
 }
