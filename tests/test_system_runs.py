@@ -1,11 +1,13 @@
-"""`Strategy.on_start`: once for each run, before anything else."""
+"""Runs of a system: `Strategy.on_start` once for each, and runs without strategies."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import backtape
+from backtape.cli import app
 from backtape.sample import make_sample
+from typer.testing import CliRunner
 
 
 class Watch(backtape.Strategy):
@@ -44,3 +46,21 @@ def test_a_timer_of_the_start_goes_off_in_every_session_of_every_run(tmp_path: P
                 "timer 28 12:30",
                 "finish 28 13:01",
             ]
+
+
+def test_a_run_whose_events_nobody_has_taken_yet_is_not_over(tmp_path: Path) -> None:
+    make_sample(tmp_path, symbols=1, sessions=1, kinds=["bar"])
+    with backtape.SystemManager(backtape.Settings(source=tmp_path)) as system:
+        system.start()
+        assert not system.join()
+        assert len(list(system.data.stream_bars())) > 300
+        assert system.join()
+
+
+def test_the_command_plays_what_no_strategy_looks_at(tmp_path: Path) -> None:
+    make_sample(tmp_path, symbols=1, sessions=1, kinds=["bar"])
+    replay = backtape.replay(tmp_path)
+    assert len(list(replay)) > 300
+    result = CliRunner().invoke(app, ["run", "--source", str(tmp_path)])
+    assert result.exit_code == 0
+    assert f"digest {replay.digest}" in result.stdout
