@@ -150,6 +150,7 @@ class FedStreams:
         table = rows if isinstance(rows, ArrowStreamable) else self._table(tape, rows)
         canonical = normalise(table, tape.kind, interval_ns=tape.interval_ns, shape=Shape(), source="feed")
         if "symbol" in canonical.schema.names:
+            _check_symbol(tape, canonical["symbol"])
             canonical = canonical.drop_columns(["symbol"])
         accepted = stale = 0
         for batch in canonical.combine_chunks().to_batches():
@@ -310,6 +311,17 @@ def _look() -> None:
 
 def _kind_of(row: Bar | Quote | Trade) -> Kind:
     return "bar" if isinstance(row, Bar) else "quote" if isinstance(row, Quote) else "trade"
+
+
+def _check_symbol(tape: TapeInfo, symbols: pa.ChunkedArray) -> None:
+    others = [symbol for symbol in symbols.unique().to_pylist() if symbol != tape.symbol]
+    if others:
+        raise SchemaError(
+            f"feed: rows of {', '.join(map(repr, others[:3]))} were fed to {tape.symbol} {tape.kind}; each symbol has a"
+            " stream of its own",
+            source="feed",
+            column="symbol",
+        )
 
 
 def _tape(symbol: str, stream: StreamType, interval: str) -> TapeInfo:

@@ -134,9 +134,11 @@ class SystemManager:
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the run is over, for so many seconds at most; return whether it is. Raises what a strategy or the
         source raised, with its traceback.
+
+        Without strategies there is no thread to wait for: it returns at once.
         """
         self._origin.check()
-        return self._coordinator.join(timeout)
+        return self._coordinator.join(timeout) and not self.is_running
 
     # Where it stands
 
