@@ -96,22 +96,20 @@ class FedStreams:
         """The longest interval of fed bars, ns; 0 without bars."""
         return max((tape.interval_ns for tape in self._numbers), default=0)
 
-    def register(self, symbol: str, stream: StreamType, interval: str) -> FedStream:
+    def register(self, tape: TapeInfo) -> FedStream:
         """Open a stream.
 
         Raises:
             DuplicateTapeError: it is open already.
-            IntervalError: bars of another interval than 1s or 1m.
         """
-        tape = _tape(symbol, stream, interval)
         if tape in self._numbers:
             raise DuplicateTapeError(
-                f"stream {symbol} {tape.kind} is registered already; feed that one, or deregister it first",
-                symbol=symbol,
+                f"stream {tape.symbol} {tape.kind} is registered already; feed that one, or deregister it first",
+                symbol=tape.symbol,
                 kind=tape.kind,
                 interval_ns=tape.interval_ns,
             )
-        self._numbers[tape] = self._feeds.register(tape.kind, tape.interval_ns, symbol)
+        self._numbers[tape] = self._feeds.register(tape.kind, tape.interval_ns, tape.symbol)
         return FedStream(self, tape)
 
     def find(self, symbol: str, stream: StreamType, interval: str | None = None) -> TapeInfo:
@@ -324,7 +322,13 @@ def _check_symbol(tape: TapeInfo, symbols: pa.ChunkedArray) -> None:
         )
 
 
-def _tape(symbol: str, stream: StreamType, interval: str) -> TapeInfo:
+def fed_tape(symbol: str, stream: StreamType, interval: str) -> TapeInfo:
+    """Return the tape that a stream feeds.
+
+    Raises:
+        ConfigError: no `StreamType`.
+        IntervalError: bars of another interval than 1s or 1m.
+    """
     if not isinstance(stream, StreamType):
         raise ConfigError(
             f"a stream carries StreamType.BAR, QUOTE or TICK, not {stream!r}", setting="stream", value=str(stream)

@@ -118,15 +118,18 @@ class SystemManager:
         """Go on with the very next event."""
         self._coordinator.resume()
 
-    def stop(self) -> None:
-        """End the run from any thread, also from inside a strategy; wait for its thread, unless this is it. A thread
-        that is stuck in a hook or a store is left behind after a quarter of a second: it commits nothing more.
+    def stop(self) -> list[str]:
+        """End the run from any thread, also from inside a strategy; wait for its threads, unless this is one of them.
+
+        Return the names of threads that are stuck in a hook or a store, after a fifth of a second: they commit nothing
+        more, and end when that code returns.
         """
         self._coordinator.stop()
         current = threading.current_thread()
-        for thread in self._coordinator.threads():
-            if thread is not current:
-                thread.join(_STOP_S / 2)
+        threads = [thread for thread in self._coordinator.threads() if thread is not current]
+        for thread in threads:
+            thread.join(_STOP_S / len(threads))
+        return [thread.name for thread in threads if thread.is_alive()]
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the run is over, for so many seconds at most; return whether it is. Raises what a strategy or the
@@ -267,7 +270,7 @@ class SystemManager:
         return coordinator
 
 
-_STOP_S = 0.25
+_STOP_S = 0.2
 _default: SystemManager | None = None
 _default_lock = threading.Lock()
 
