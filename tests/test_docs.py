@@ -36,6 +36,17 @@ def test_the_code_of_the_page_on_systems_runs_and_prints_what_stands_there() -> 
     assert {"console", "toml"} <= set(done)
 
 
+def test_the_strategy_of_the_readme_gives_what_stands_there(capsys: pytest.CaptureFixture[str]) -> None:
+    backtape.make_sample("data", symbols=3, sessions=3)
+    blocks = [block for block in blocks_of(ROOT / "README.md") if block.language == "python"]
+    names: dict[str, object] = {}
+    exec(compile(blocks[0].text, "the loop", "exec"), names)
+    assert len(capsys.readouterr().out.splitlines()) > 500
+    (own,) = [block for block in blocks if "SystemManager" in block.text]
+    exec(compile(own.text, "the strategy", "exec"), names)
+    assert capsys.readouterr().out.strip() == own.text.strip().rpartition("# ")[2]
+
+
 def test_a_page_that_is_wrong_is_found_out(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     for text in (
@@ -84,6 +95,26 @@ def test_every_state_stands_on_the_page() -> None:
         "completed",
     ]
     assert set(re.findall(r'"(\w+)"', words)) == {row[0].strip("`") for row in table_after("is about the run", SYSTEM)}
+
+
+def test_every_lock_and_condition_stands_on_the_page_on_locks() -> None:
+    field = re.compile(
+        r"^    (?:pub(?:\(crate\))? )?(\w+): (?:Mutex<|Condvar)|^pub(?:\(crate\))? struct (\w+)\(Mutex", re.MULTILINE
+    )
+    made = re.compile(r"(\w+) = threading\.(?:Lock|Condition|RLock|Event)\(\)")
+    found = {
+        name
+        for folder in ("rust/engine/src", "rust/python/src")
+        for file in (ROOT / folder).glob("*.rs")
+        for names in field.findall(file.read_text("utf-8"))
+        for name in names
+        if name
+    }
+    package = [file for file in (ROOT / "python" / "backtape").rglob("*.py") if file.parent.name != "cli"]
+    found |= {name for file in package for name in made.findall(file.read_text("utf-8"))}
+    assert {"plan", "arrived", "_changed", "Tapes"} <= found
+    text = (ROOT / "docs" / "locks.md").read_text("utf-8")
+    assert sorted(name for name in found if not re.search(rf"[`.]{name}`", text)) == []
 
 
 def test_links_of_the_pages_lead_somewhere() -> None:
