@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import backtape
+import pyarrow.parquet as pq
+import pytest
 from backtape.cli import app
 from backtape.sample import make_sample
 from typer.testing import CliRunner
@@ -64,3 +67,17 @@ def test_the_command_plays_what_no_strategy_looks_at(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["run", "--source", str(tmp_path)])
     assert result.exit_code == 0
     assert f"digest {replay.digest}" in result.stdout
+
+
+def test_a_reader_who_waits_is_told_when_the_source_fails_under_a_loop(tmp_path: Path) -> None:
+    sample = make_sample(tmp_path, symbols=1, sessions=2, kinds=["bar"])
+    second = tmp_path / "bars_1m" / sample.symbols[0] / f"{sample.sessions[1]}.parquet"
+    bars = pq.read_table(second)
+    pq.write_table(bars.take(list(range(bars.num_rows - 1, -1, -1))), second)  # out of order
+    system = backtape.SystemManager(backtape.Settings(source=tmp_path))
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(lambda: system.session_data.wait_for_data(30, seen=10_000))
+        with pytest.raises(backtape.DataError):
+            list(system.data.stream_bars())
+        assert reader.result(10) is None
+    assert system.state == "failed"

@@ -287,8 +287,7 @@ class BacktestStreamCoordinator:
             raise
         except BaseException as error:
             self._error = self._error or error
-            self._flow.stop()
-            self._streams.stop()
+            self.stop()  # nothing more is committed: readers and feeders who wait are told
             raise
 
     def set_timer(self, at_ns: int) -> None:

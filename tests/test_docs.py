@@ -1,0 +1,125 @@
+"""What the pages say is so: their code runs and prints what they show, their tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import backtape
+import pytest
+from backtape._core import Player
+from pages import blocks_of, run_page
+
+ROOT = Path(__file__).resolve().parent.parent
+SYSTEM = ROOT / "docs" / "system.md"
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder in which pages may write, and from which they import what they wrote."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) in {str(path) for path in tmp_path.glob("*.py")}:
+            del sys.modules[name]
+
+
+def test_the_code_of_the_page_on_systems_runs_and_prints_what_stands_there() -> None:
+    done = run_page(SYSTEM)
+    assert done.count("python") >= 6
+    assert done.count("text") >= 5
+    assert {"console", "toml"} <= set(done)
+
+
+def test_the_strategy_of_the_readme_gives_what_stands_there(capsys: pytest.CaptureFixture[str]) -> None:
+    backtape.make_sample("data", symbols=3, sessions=3)
+    blocks = [block for block in blocks_of(ROOT / "README.md") if block.language == "python"]
+    names: dict[str, object] = {}
+    exec(compile(blocks[0].text, "the loop", "exec"), names)
+    assert len(capsys.readouterr().out.splitlines()) > 500
+    (own,) = [block for block in blocks if "SystemManager" in block.text]
+    exec(compile(own.text, "the strategy", "exec"), names)
+    assert capsys.readouterr().out.strip() == own.text.strip().rpartition("# ")[2]
+
+
+def test_a_page_that_is_wrong_is_found_out(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    for text in (
+        "```python\nprint(1)\n```\n```text\n2\n```\n",
+        "```python\n1 / 0\n```\n",
+        "```console\n$ backtape config --example\nno such line\n```\n",
+        "```console\n$ backtape confit\n```\n",
+    ):
+        page.write_text(text, "utf-8")
+        assert list(blocks_of(page))
+        with pytest.raises((AssertionError, ZeroDivisionError)):
+            run_page(page)
+
+
+def table_after(heading: str, page: Path) -> list[tuple[str, ...]]:
+    """The rows of the first table below a line that holds `heading`."""
+    text = page.read_text("utf-8")
+    lines = text[text.index(heading) :].splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(tuple(cell.strip() for cell in line.strip("|").split("|")))
+    return rows
+
+
+def test_the_steps_of_a_session_are_those_of_the_code() -> None:
+    assert table_after("These are all steps", SYSTEM) == Player.lifecycle()
+
+
+def test_every_hook_of_a_strategy_stands_on_the_page() -> None:
+    shown = {name for row in table_after("## Strategies", SYSTEM) for name in re.findall(r"`(on_\w+)\(", row[0])}
+    assert shown == {name for name in vars(backtape.Strategy) if name.startswith("on_")}
+
+
+def test_every_state_stands_on_the_page() -> None:
+    words = backtape.SystemManager.state.__doc__ or ""
+    assert [row[0].strip("`") for row in table_after("is about the run", SYSTEM)] == [
+        "idle",
+        "running",
+        "paused",
+        "stopping",
+        "stopped",
+        "failed",
+        "completed",
+    ]
+    assert set(re.findall(r'"(\w+)"', words)) == {row[0].strip("`") for row in table_after("is about the run", SYSTEM)}
+
+
+def test_every_lock_and_condition_stands_on_the_page_on_locks() -> None:
+    field = re.compile(
+        r"^    (?:pub(?:\(crate\))? )?(\w+): (?:Mutex<|Condvar)|^pub(?:\(crate\))? struct (\w+)\(Mutex", re.MULTILINE
+    )
+    made = re.compile(r"(\w+) = threading\.(?:Lock|Condition|RLock|Event)\(\)")
+    found = {
+        name
+        for folder in ("rust/engine/src", "rust/python/src")
+        for file in (ROOT / folder).glob("*.rs")
+        for names in field.findall(file.read_text("utf-8"))
+        for name in names
+        if name
+    }
+    package = [file for file in (ROOT / "python" / "backtape").rglob("*.py") if file.parent.name != "cli"]
+    found |= {name for file in package for name in made.findall(file.read_text("utf-8"))}
+    assert {"plan", "arrived", "_changed", "Tapes"} <= found
+    text = (ROOT / "docs" / "locks.md").read_text("utf-8")
+    assert sorted(name for name in found if not re.search(rf"[`.]{name}`", text)) == []
+
+
+def test_links_of_the_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8"))]
+    own = [(page, link) for page, link in links if "://" not in link]
+    assert own, "the guard looked at nothing"
+    assert [(page.name, link) for page, link in own if not (page.parent / link).exists()] == []
