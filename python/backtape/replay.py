@@ -26,7 +26,7 @@ from backtape.window import When
 
 Event = Bar | Quote | Trade | SessionOpen | SessionClose
 
-_CHUNK_ROWS = 8_192
+_CHUNK_ROWS = 32_768
 _MOMENT_ROWS = 16_384
 _BATCH_ROWS = 65_536
 
