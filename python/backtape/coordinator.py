@@ -61,7 +61,7 @@ class BacktestStreamCoordinator:
         self._worker: threading.Thread | None = None
         self._error: BaseException | None = None
         self._begun = False
-        self._ended = False
+        self._outcome: str | None = None
         stop_at_exit(self)
 
     # Streams that are fed
@@ -145,13 +145,13 @@ class BacktestStreamCoordinator:
     @property
     def state(self) -> str:
         """One of "idle", "running", "paused", "stopping", "stopped", "failed", "completed"."""
+        run = self.player.state
+        if self._worker is not None and self._worker.is_alive():
+            return "stopping" if run == "stopped" or self._error is not None else run
         if self._error is not None:
             return "failed"
-        run = self.player.state
-        if run == "stopped":
-            return "stopping" if self._worker is not None and self._worker.is_alive() else "stopped"
-        if self._ended:
-            return "completed"
+        if self._outcome is not None:
+            return self._outcome
         return "idle" if not self._begun and run == "running" else run
 
     @property
@@ -281,7 +281,7 @@ class BacktestStreamCoordinator:
         try:
             yield from self._flow.chunks(rows, whole=whole)
             self._streams.stop()
-            self._ended = True
+            self._outcome = "stopped" if self.player.state == "stopped" else "completed"
         except GeneratorExit:
             raise
         except BaseException as error:
