@@ -120,13 +120,13 @@ class SystemManager:
 
     def stop(self) -> None:
         """End the run from any thread, also from inside a strategy; wait for its thread, unless this is it. A thread
-        that is stuck in a hook or a store is left behind after a quarter of a second: it commits nothing more.
+        that is stuck in a hook or a store is left behind, well within a quarter of a second: it commits nothing more,
+        and `coordinator.threads()` names it.
         """
         self._coordinator.stop()
-        current = threading.current_thread()
-        for thread in self._coordinator.threads():
-            if thread is not current:
-                thread.join(_STOP_S / 2)
+        others = [one for one in self._coordinator.threads() if one is not threading.current_thread()]
+        for thread in others:
+            thread.join(_STOP_S / len(others))
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the run is over, for so many seconds at most; return whether it is. Raises what a strategy or the
@@ -265,7 +265,7 @@ class SystemManager:
         return coordinator
 
 
-_STOP_S = 0.25
+_STOP_S = 0.2
 _default: SystemManager | None = None
 _default_lock = threading.Lock()
 
