@@ -214,6 +214,7 @@ class BacktestStreamCoordinator:
         if not self._origin.is_here:
             return
         self.player.stop()
+        self.timers.stop()
         self._flow.stop()
         self._streams.stop()
 
