@@ -220,6 +220,8 @@ class BacktestStreamCoordinator:
 
     def threads(self) -> list[threading.Thread]:
         """Threads that still work for it."""
+        if not self._origin.is_here:
+            return []
         worker = [self._worker] if self._worker is not None and self._worker.is_alive() else []
         return worker + self._flow.threads()
 
@@ -279,17 +281,25 @@ class BacktestStreamCoordinator:
         return self._events(self.pacing.chunk_rows or rows, whole=whole)
 
     def _events(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
+        chunks = self._flow.chunks(rows, whole=whole)
         try:
-            yield from self._flow.chunks(rows, whole=whole)
+            while (chunk := self._next_of(chunks)) is not None:
+                yield chunk
             self._streams.stop()
             self._outcome = "stopped" if self.player.state == "stopped" else "completed"
         except GeneratorExit:
             raise
         except BaseException as error:
             self._error = self._error or error
-            self._flow.stop()
-            self._streams.stop()
+            if self._origin.is_here:
+                self._flow.stop()
+                self._streams.stop()
             raise
+
+    def _next_of(self, chunks: Iterator[Chunk]) -> Chunk | None:
+        """An iterator of the first process is of no use in a forked one: what it waits for never comes there."""
+        self._origin.check()
+        return next(chunks, None)
 
     def set_timer(self, at_ns: int) -> None:
         """A timer was set: the chunk that is being taken ends before it."""

@@ -118,22 +118,27 @@ class SystemManager:
         """Go on with the very next event."""
         self._coordinator.resume()
 
-    def stop(self) -> None:
-        """End the run from any thread, also from inside a strategy; wait for its thread, unless this is it. A thread
-        that is stuck in a hook or a store is left behind, well within a quarter of a second: it commits nothing more,
-        and `coordinator.threads()` names it.
+    def stop(self) -> list[str]:
+        """End the run from any thread, also from inside a strategy; wait for its threads, unless this is one of them.
+
+        Return the names of threads that are stuck in a hook or a store, after a fifth of a second: they commit nothing
+        more, and end when that code returns.
         """
         self._coordinator.stop()
-        others = [one for one in self._coordinator.threads() if one is not threading.current_thread()]
-        for thread in others:
-            thread.join(_STOP_S / len(others))
+        current = threading.current_thread()
+        threads = [thread for thread in self._coordinator.threads() if thread is not current]
+        for thread in threads:
+            thread.join(_STOP_S / len(threads))
+        return [thread.name for thread in threads if thread.is_alive()]
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the run is over, for so many seconds at most; return whether it is. Raises what a strategy or the
         source raised, with its traceback.
+
+        Without strategies there is no thread to wait for: it returns at once.
         """
         self._origin.check()
-        return self._coordinator.join(timeout)
+        return self._coordinator.join(timeout) and not self.is_running
 
     # Where it stands
 
