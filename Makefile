@@ -79,6 +79,7 @@ rust-lint: $(TOOLS)
 rust-test:
 	@printf '\n== cargo test\n'
 	cargo test --quiet $(PURE)
+	cargo test --quiet --package backtape-engine --features model --test model
 
 rust-bench:
 	@printf '\n== cargo bench, once each, as a test\n'

@@ -83,6 +83,10 @@ def refused_file(path: Path) -> ConfigError:
         ({"derived": "5m", "kinds": "tick"}, ('derived is "5m"', 'kinds is "tick"', 'add "bar"')),
         ({"history_intervals": "5m"}, ('history_intervals is "5m"', "history is 0 (default)", "history = 5")),
         (
+            {"history": 5, "history_intervals": "15m", "derived": "5m"},
+            ("there are no 15m bars to keep", "derived is", 'add "15m" to derived'),
+        ),
+        (
             {"session_start": "10:00", "session_end": "10:00"},
             ('session_end is "10:00"', 'session_start is "10:00"', "after"),
         ),
@@ -110,7 +114,7 @@ def test_an_error_names_setting_value_and_what_to_do(arguments: dict[str, object
 def test_what_makes_sense_is_not_refused() -> None:
     Settings(upkeep={"enabled": False, "retry_missing_bars": True})
     Settings(kinds=["quote", "bar"], derived=["5m"])
-    Settings(history=5, history_intervals=["1m", "5m"])
+    Settings(history=5, history_intervals=["1m", "5m"], derived="5m")
     Settings(start="2025-11-24T12:00", end="2025-11-24")
     Settings(start="2025-11-24", end="2025-11-24T12:00")
     Settings(start=datetime.datetime(2025, 11, 24, 12, tzinfo=datetime.UTC), end="2025-11-24T12:00")

@@ -32,9 +32,15 @@ def _derived_without_bars(settings: Settings, tell: Tell) -> tuple[str, str] | N
 
 
 def _intervals_without_history(settings: Settings, tell: Tell) -> tuple[str, str] | None:
+    name = "history_intervals"
+    kept = {*settings.interval, *settings.derived}
+    if settings.history and (unmade := [one for one in settings.history_intervals if one not in kept]):
+        return name, (
+            f"{tell(name)}: there are no {unmade[0]} bars to keep, since {tell('interval')} and {tell('derived')}; add"
+            f' "{unmade[0]}" to derived'
+        )
     if not settings.history_intervals or settings.history:
         return None
-    name = "history_intervals"
     return name, f"{tell(name)}, but {tell('history')}; say with history how many days are kept, such as history = 5"
 
 

@@ -16,7 +16,7 @@ from backtape.arrow_types import ArrowStreamable
 from backtape.calendars import Calendar, Session
 from backtape.data import Data
 from backtape.errors import FeedTimeoutError, StateError
-from backtape.feeding import FedStream, FedStreams, Row, StreamStats, StreamType
+from backtape.feeding import FedStream, FedStreams, Row, StreamStats, StreamType, fed_tape
 from backtape.filling import FillOutcome
 from backtape.flow import Flow, Pacing
 from backtape.live import Origin, stop_at_exit
@@ -84,8 +84,9 @@ class BacktestStreamCoordinator:
                 state=self.state,
                 action="register_stream",
             )
-        registered = self._streams.register(symbol, stream, interval)
-        self._loader.check_fed(registered.tape, self._kinds)
+        tape = fed_tape(symbol, stream, interval)
+        self._loader.check_fed(tape, self._kinds)
+        registered = self._streams.register(tape)
         self.data.add(symbol)
         return True, registered
 

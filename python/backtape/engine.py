@@ -112,6 +112,8 @@ class AnalysisEngine:
         for strategy in self.strategies:
             strategy.attach(running)
         try:
+            for strategy in self.strategies:
+                strategy.on_start()
             self._play(coordinator, running)
             running.is_catching_up = False
             for strategy in self.strategies:

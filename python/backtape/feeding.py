@@ -98,22 +98,20 @@ class FedStreams:
         """The longest interval of fed bars, ns; 0 without bars."""
         return max((tape.interval_ns for tape in self._numbers), default=0)
 
-    def register(self, symbol: str, stream: StreamType, interval: str) -> FedStream:
+    def register(self, tape: TapeInfo) -> FedStream:
         """Open a stream.
 
         Raises:
             DuplicateTapeError: it is open already.
-            IntervalError: bars of another interval than 1s or 1m.
         """
-        tape = _tape(symbol, stream, interval)
         if tape in self._numbers:
             raise DuplicateTapeError(
-                f"stream {symbol} {tape.kind} is registered already; feed that one, or deregister it first",
-                symbol=symbol,
+                f"stream {tape.symbol} {tape.kind} is registered already; feed that one, or deregister it first",
+                symbol=tape.symbol,
                 kind=tape.kind,
                 interval_ns=tape.interval_ns,
             )
-        self._numbers[tape] = self._feeds.register(tape.kind, tape.interval_ns, symbol)
+        self._numbers[tape] = self._feeds.register(tape.kind, tape.interval_ns, tape.symbol)
         return FedStream(self, tape)
 
     def find(self, symbol: str, stream: StreamType, interval: str | None = None) -> TapeInfo:
@@ -148,11 +146,11 @@ class FedStreams:
         number = self._numbers[tape]
         if isinstance(rows, Bar | Quote | Trade | Mapping):
             ts_ns, values = self._row(tape, rows)
-            in_time = self._feeds.feed_row(number, ts_ns, values)
-            return int(in_time), int(not in_time)
+            return self._feeds.feed_row(number, ts_ns, values)
         table = rows if isinstance(rows, ArrowStreamable) else self._table(tape, rows)
         canonical = normalise(table, tape.kind, interval_ns=tape.interval_ns, shape=Shape(), source="feed")
         if "symbol" in canonical.schema.names:
+            _check_symbol(tape, canonical["symbol"])
             canonical = canonical.drop_columns(["symbol"])
         accepted = stale = 0
         for batch in canonical.combine_chunks().to_batches():
@@ -318,7 +316,24 @@ def _kind_of(row: Bar | Quote | Trade) -> Kind:
     return "bar" if isinstance(row, Bar) else "quote" if isinstance(row, Quote) else "trade"
 
 
-def _tape(symbol: str, stream: StreamType, interval: str) -> TapeInfo:
+def _check_symbol(tape: TapeInfo, symbols: pa.ChunkedArray) -> None:
+    others = [symbol for symbol in symbols.unique().to_pylist() if symbol != tape.symbol]
+    if others:
+        raise SchemaError(
+            f"feed: rows of {', '.join(map(repr, others[:3]))} were fed to {tape.symbol} {tape.kind}; each symbol has a"
+            " stream of its own",
+            source="feed",
+            column="symbol",
+        )
+
+
+def fed_tape(symbol: str, stream: StreamType, interval: str) -> TapeInfo:
+    """Return the tape that a stream feeds.
+
+    Raises:
+        ConfigError: no `StreamType`.
+        IntervalError: bars of another interval than 1s or 1m.
+    """
     if not isinstance(stream, StreamType):
         raise ConfigError(
             f"a stream carries StreamType.BAR, QUOTE or TICK, not {stream!r}", setting="stream", value=str(stream)

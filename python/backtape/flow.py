@@ -111,7 +111,7 @@ class Flow:
                 return loaded
             known_ns = beyond_ns
             tapes = self._streams.with_fed(base, known_ns, end_ns)
-            grown = self._made_ready(tapes, session, known_ns)
+            grown = self._made_ready(tapes, session, known_ns if known_ns < lasts_ns else None)
             if loaded is None:
                 self._begin(grown)
             else:
@@ -160,10 +160,12 @@ class Flow:
             return self._loader.rows(session)
         return self._loader.load(session, **self._bounds(index))
 
-    def _made_ready(self, tapes: Tapes, session: Session, known_ns: int) -> LoadedSession:
+    def _made_ready(self, tapes: Tapes, session: Session, known_ns: int | None) -> LoadedSession:
+        """The session as far as it is known; None where that is all of it, what is due at its very end included."""
         bounds = self._bounds(self._index[str(session.label)])
-        until_ns = bounds["until_ns"]
-        bounds["until_ns"] = known_ns if until_ns is None else min(until_ns, known_ns)
+        if known_ns is not None:
+            until_ns = bounds["until_ns"]
+            bounds["until_ns"] = known_ns if until_ns is None else min(until_ns, known_ns)
         return self._loader.made_ready(tapes, session, **bounds)
 
     def _bounds(self, index: int) -> dict[str, int | None]:

@@ -31,6 +31,9 @@ class Strategy:
 
     # Hooks
 
+    def on_start(self) -> None:
+        """A run begins; nothing has come yet. The place to forget what an earlier run left, and for `every`."""
+
     def on_session_open(self, event: SessionOpen) -> None:
         """The session opens."""
 

@@ -72,7 +72,7 @@ def run(
         _check(settings, out)
         try:
             with working_directory_first():
-                system = _manager()(settings, strategies=strategies_of(settings.strategies))
+                system = _manager()(settings, strategies=strategies_of(settings.strategies) or [_idle()])
                 status = Status(system)
                 with display_of(system, status) as display:
                     interrupted = steer(system, display)
@@ -88,6 +88,12 @@ def run(
 def _manager() -> Callable[..., System]:
     manager: Callable[..., System] = import_module("backtape.system").SystemManager
     return manager
+
+
+def _idle() -> object:
+    """Return a strategy that does nothing: without any the events would wait for a caller to take them."""
+    idle: object = import_module("backtape.strategy").Strategy()
+    return idle
 
 
 def _check(settings: Settings, out: Path | None) -> None:

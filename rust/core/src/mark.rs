@@ -175,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn a_timer_comes_after_the_bars_of_its_instant_and_before_its_quotes_and_trades() {
+        let tapes = tapes(&[(Kind::Bar, "A", &[10, 11]), (Kind::Quote, "A", &[11]), (Kind::Trade, "A", &[10, 11])]);
+        let loaded = loaded(&tapes, Hours::Regular, &[]);
+        let mark = Mark::at_timer(11 * MINUTE, &loaded);
+        let visible: Vec<usize> = (0..loaded.tapes.len()).map(|tape| mark.visible(&loaded, tape)).collect();
+        assert_eq!(visible, [1, 0, 1, 0, 1], "bar, close, open, quote, trade");
+        let slots = mark.slots(&loaded, &loaded.symbols["A"]);
+        assert_eq!((slots.present, slots.expected), (1, 1));
+    }
+
+    #[test]
     fn a_minute_is_due_once_all_bars_of_its_instant_are_there() {
         let tapes = tapes(&[(Kind::Bar, "A", &[10]), (Kind::Bar, "B", &[10, 12])]);
         let loaded = loaded(&tapes, Hours::Regular, &[]);

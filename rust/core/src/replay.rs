@@ -258,6 +258,17 @@ mod tests {
     }
 
     #[test]
+    fn a_minute_is_due_at_the_last_bar_of_its_instant() {
+        let tapes = tapes(&[(Kind::Bar, "A", &[10]), (Kind::Bar, "B", &[10]), (Kind::Trade, "A", &[11])]);
+        let day = Arc::new(loaded(&tapes, Hours::Regular, &[]));
+        let mut replay = Replay::default();
+        replay.begin(Arc::clone(&day), 0).expect("the first session");
+        let window = replay.window(100).expect("the open and what follows");
+        let due = |taken: usize| window.mark(taken).slots(&day, &day.symbols["A"]).expected;
+        assert_eq!([1, 2, 3, 4].map(due), [0, 0, 1, 1], "open, two bars, a trade of the same instant");
+    }
+
+    #[test]
     fn a_session_can_not_follow_a_later_one() {
         let tapes = tapes(&[(Kind::Bar, "A", &[10])]);
         let day = Arc::new(loaded(&tapes, Hours::Regular, &[]));

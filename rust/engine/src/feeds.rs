@@ -155,13 +155,13 @@ impl<W: Wall> Feeds<W> {
         })
     }
 
-    /// Ends a stream. `rows`: how many its feeder fed, stale ones among them.
+    /// Ends a stream. `rows`: how many its feeder fed, whatever became of them.
     ///
     /// # Errors
     /// [`Fault::Miscounted`], [`Fault::Ended`], [`Fault::Stopped`].
     pub fn end(&self, number: usize, rows: Option<u64>) -> Result<(), Fault> {
         self.change(number, |stream| {
-            let came = stream.fed.accepted + stream.fed.stale;
+            let came = stream.came;
             stream.standing = Standing::Ended;
             match rows.filter(|&rows| rows != came) {
                 Some(rows_expected) => {
@@ -227,7 +227,7 @@ impl<W: Wall> Feeds<W> {
     fn check_holders(&self, state: &State, beyond_ns: i64, since: Duration, now: Duration) -> Result<(), Fault> {
         let holders = || state.streams.iter().filter(|stream| stream.holds(beyond_ns));
         if let Some(left) = holders().find(|stream| stream.standing == Standing::Abandoned) {
-            let (stream, rows) = (left.key.to_string(), left.fed.accepted + left.fed.stale);
+            let (stream, rows) = (left.key.to_string(), left.came);
             return Err(Fault::Abandoned { stream, rows });
         }
         let Some(silence) = self.limits.silence else {

@@ -1,9 +1,10 @@
-//! Waiting for backtape: when an event is due, pause, resume, stop; streams that are fed while a replay runs. Knows
-//! nothing of Python.
+//! Waiting for backtape: when an event is due, pause, resume, stop; streams that are fed while a replay runs;
+//! readers that wait for events. Knows nothing of Python.
 
 mod fault;
 pub mod feeds;
 pub mod pace;
 mod stream;
 mod sync;
+pub mod turnstile;
 pub mod wall;

@@ -57,6 +57,8 @@ pub(crate) struct Stream {
     pub(crate) promised_ns: i64,
     pub(crate) standing: Standing,
     pub(crate) fed: Fed,
+    /// Rows that its feeder fed, whatever became of them.
+    pub(crate) came: u64,
     /// When the stream last gave a row or a promise.
     pub(crate) heard: Duration,
     last: Option<(i64, Vec<f64>)>,
@@ -66,7 +68,7 @@ impl Stream {
     pub(crate) fn new(key: TapeKey, heard: Duration) -> Self {
         let pending = Pending::new(key.kind, key.interval_ns);
         let (fed, source) = (Fed::default(), "feed".into());
-        Self { key, source, pending, promised_ns: i64::MIN, standing: Standing::Open, fed, heard, last: None }
+        Self { key, source, pending, promised_ns: i64::MIN, standing: Standing::Open, fed, came: 0, heard, last: None }
     }
 
     /// Whether the merge must wait for it before it goes past a time.
@@ -78,7 +80,7 @@ impl Stream {
     pub(crate) fn push(&mut self, rows: &Rows, dropped: Vec<Dropped>, on_bad: OnBadRows) -> Result<Fed> {
         let (promised_ns, lag_ns) = (self.promised_ns, self.key.interval_ns);
         let stale = rows.ts_ns.partition_point(|&ts| ts.saturating_add(lag_ns) < promised_ns);
-        let mut from = stale;
+        let (mut from, came) = (stale, (rows.len() + dropped.len()) as u64);
         let mut left_out = dropped;
         left_out.extend((0..stale).map(|_| Dropped { at_ns: promised_ns.saturating_sub(lag_ns), why: Why::Stale }));
         let first = self.last.as_ref().filter(|_| from < rows.len());
@@ -94,6 +96,7 @@ impl Stream {
             self.last = self.pending.last_row();
             self.promised_ns = self.pending.last_known_ns().unwrap_or(promised_ns);
         }
+        self.came += came;
         self.fed.accepted += fed.accepted;
         self.fed.stale += fed.stale;
         Ok(fed)

@@ -84,14 +84,17 @@ impl Feeds {
         self.queues.keys().get(number).cloned().ok_or_else(unknown)
     }
 
-    /// Feeds rows that passed the door, waiting for room.
+    /// Feeds rows that passed the door, waiting for room. At first without letting go of the interpreter: nobody who holds
+    /// the queues' lock wants it, and a feeder of single rows would hand it over at each of them.
     fn put(&self, py: Python<'_>, number: usize, rows: &Checked) -> PyResult<(u64, u64)> {
+        let mut fed = self.queues.feed(number, rows, Duration::ZERO);
         loop {
-            match py.detach(|| self.queues.feed(number, rows, LISTEN)) {
+            match fed {
                 Ok(Some(Fed { accepted, stale })) => return Ok((accepted, stale)),
                 Ok(None) => py.check_signals()?,
                 Err(fault) => return Err(to_error(py, &fault)),
             }
+            fed = py.detach(|| self.queues.feed(number, rows, LISTEN));
         }
     }
 
@@ -145,9 +148,9 @@ impl Feeds {
         Ok((accepted, stale))
     }
 
-    /// Feeds one row: its stamp (ns UTC) and its numbers in the order of the canonical columns. Returns whether it was in
-    /// time.
-    fn feed_row(&self, py: Python<'_>, number: usize, ts_ns: i64, values: Vec<f64>) -> PyResult<bool> {
+    /// Feeds one row: its stamp (ns UTC) and its numbers in the order of the canonical columns. Returns the rows accepted
+    /// and the stale ones.
+    fn feed_row(&self, py: Python<'_>, number: usize, ts_ns: i64, values: Vec<f64>) -> PyResult<(u64, u64)> {
         let key = self.key(py, number)?;
         let wanted = key.kind.columns();
         if values.len() != wanted.len() {
@@ -158,7 +161,7 @@ impl Feeds {
         let values = values.into_iter().map(|value| (vec![value].into(), None)).collect();
         let raw = RawRows { numbers: RowNumbers::From(0), ts_ns: (vec![ts_ns].into(), None), values };
         let checked = check(&key, &Arc::from("feed"), raw, self.on_bad).map_err(|error| to_python(py, &error))?;
-        Ok(self.put(py, number, &checked)?.1 == 0)
+        self.put(py, number, &checked)
     }
 
     /// Promises that no row of a stream known before this (ns UTC) will come.

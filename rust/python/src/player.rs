@@ -55,7 +55,7 @@ impl Player {
         }
         let window = plan.replay.window(rows)?;
         if let Some(start_ns) = plan.start_ns.take() {
-            self.shared.pace.start_at(window.order.at_ns[0].max(start_ns));
+            self.shared.turnstile.pace.start_at(window.order.at_ns[0].max(start_ns));
         }
         let before = self.shared.progress();
         let progress = Arc::new(Progress::new(window, facts, before.as_deref()));
@@ -145,13 +145,13 @@ impl Player {
     /// before it, and is empty when it is due.
     #[pyo3(signature = (rows, whole, timer_ns=None))]
     fn next_chunk(&self, py: Python<'_>, rows: usize, whole: bool, timer_ns: Option<i64>) -> PyResult<Option<Chunk>> {
-        py.detach(|| self.shared.tell());
+        py.detach(|| self.shared.turnstile.tell());
         let Some(progress) = py.enter(|| Ok(self.next_progress(rows)))? else {
             return Ok(None);
         };
         loop {
             let at_ns = Self::due_at(&progress, whole, timer_ns);
-            match py.detach(|| self.shared.pace.wait(at_ns, LISTEN)) {
+            match py.detach(|| self.shared.turnstile.pace.wait(at_ns, LISTEN)) {
                 Waited::Due(due_ns) => {
                     let due_ns = due_ns.max(progress.window.loaded.catch_up_until_ns.saturating_sub(1));
                     if py.detach(|| self.shared.allow(&progress, due_ns, timer_ns)) {
@@ -169,7 +169,7 @@ impl Player {
     /// Waits until a timer is due that comes after all events of the session; `False` when stopped.
     fn wait_for_timer(&self, py: Python<'_>, at_ns: i64) -> PyResult<bool> {
         loop {
-            match py.detach(|| self.shared.pace.wait(at_ns, LISTEN)) {
+            match py.detach(|| self.shared.turnstile.pace.wait(at_ns, LISTEN)) {
                 Waited::Due(_) => return Ok(true),
                 Waited::NotYet => py.check_signals()?,
                 Waited::Stopped => return Ok(false),
@@ -204,7 +204,7 @@ impl Player {
             Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(u32::MAX.into()));
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let (committed, goes_on) = py.detach(|| self.shared.wait_for_data(seen, left.min(LISTEN)));
+            let (committed, goes_on) = py.detach(|| self.shared.turnstile.wait_for_data(seen, left.min(LISTEN)));
             if committed > seen || !goes_on || left.is_zero() {
                 return Ok((committed, goes_on));
             }
@@ -214,7 +214,7 @@ impl Player {
 
     /// Settles the last session where the consumer stands; nothing follows.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.shared.end());
+        py.detach(|| self.shared.turnstile.end());
         py.enter(|| {
             self.settle()?;
             self.plan().lifecycle.go(Phase::Done)
@@ -260,11 +260,11 @@ impl Player {
     fn clock_ns(&self) -> Option<i64> {
         let progress = self.shared.progress()?;
         let now_ns = progress.mark().now_ns;
-        if self.shared.pace.speed() == 0.0 {
+        if self.shared.turnstile.pace.speed() == 0.0 {
             return Some(now_ns);
         }
         let next_ns = progress.window.order.at_ns.get(progress.taken()).copied().unwrap_or(now_ns);
-        Some(self.shared.pace.due_ns().min(next_ns).max(now_ns))
+        Some(self.shared.turnstile.pace.due_ns().min(next_ns).max(now_ns))
     }
 
     /// The session of the last window, as it was given.
@@ -309,7 +309,7 @@ impl Player {
     /// Times real time; 0 for as fast as events are taken.
     #[getter]
     fn speed(&self) -> f64 {
-        self.shared.pace.speed()
+        self.shared.turnstile.pace.speed()
     }
 
     /// Changes the speed from here on.
@@ -317,32 +317,32 @@ impl Player {
         if !(speed >= 0.0 && speed.is_finite()) {
             return Err(plain(py, "ConfigError", &format!("speed is {speed}: it must be 0 or a positive number")));
         }
-        py.detach(|| self.shared.command(|pace| pace.set_speed(speed)));
+        py.detach(|| self.shared.turnstile.command(|pace| pace.set_speed(speed)));
         Ok(())
     }
 
     /// Holds all events back.
     fn pause(&self, py: Python<'_>) {
-        py.detach(|| self.shared.command(backtape_engine::pace::Pace::pause));
+        py.detach(|| self.shared.turnstile.command(backtape_engine::pace::Pace::pause));
     }
 
     /// Goes on with the next event.
     fn resume(&self, py: Python<'_>) {
-        py.detach(|| self.shared.command(backtape_engine::pace::Pace::resume));
+        py.detach(|| self.shared.turnstile.command(backtape_engine::pace::Pace::resume));
     }
 
     /// Ends the replay: no further event is handed out.
     fn stop(&self, py: Python<'_>) {
         py.detach(|| {
-            self.shared.command(backtape_engine::pace::Pace::stop);
-            self.shared.end();
+            self.shared.turnstile.command(backtape_engine::pace::Pace::stop);
+            self.shared.turnstile.end();
         });
     }
 
     /// "running", "paused" or "stopped".
     #[getter]
     fn state(&self) -> &'static str {
-        match self.shared.pace.run() {
+        match self.shared.turnstile.pace.run() {
             Run::Running => "running",
             Run::Paused => "paused",
             Run::Stopped => "stopped",

@@ -9,11 +9,11 @@ use backtape_core::key::Kind;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
 use backtape_core::replay::Window;
-use backtape_engine::pace::{Pace, Run};
+use backtape_engine::pace::Pace;
+use backtape_engine::turnstile::{Steps, Turnstile};
 use pyo3::prelude::*;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What a session brings along for Python.
 pub(crate) struct SessionFacts {
@@ -33,24 +33,19 @@ pub(crate) struct Progress {
     pub(crate) facts: Arc<SessionFacts>,
     /// The window's columns for moments, gathered on first use.
     pub(crate) gathered: OnceLock<Arc<Gathered>>,
-    /// How many events are committed. Only the consumer stores it.
-    taken: AtomicUsize,
-    /// How many events may be taken before the consumer must ask again: for what is due, and for commands.
-    allowed: AtomicUsize,
+    /// How far the consumer is.
+    steps: Arc<Steps>,
     /// The last timer that went off, ns UTC. Later than the last event taken, it is what the time is.
     ticked_ns: AtomicI64,
-    /// How many events were committed in the windows before.
-    first: u64,
 }
 
 impl Progress {
     /// `before`: the window before this one, of the same session.
     pub(crate) fn new(window: Window, facts: Arc<SessionFacts>, before: Option<&Self>) -> Self {
-        let (taken, allowed) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let same = before.filter(|before| Arc::ptr_eq(&before.facts, &facts));
         let ticked_ns = AtomicI64::new(same.map_or(i64::MIN, |before| before.ticked_ns.load(Ordering::Acquire)));
-        let first = before.map_or(0, Self::committed);
-        Self { window, facts, gathered: OnceLock::new(), taken, allowed, ticked_ns, first }
+        let steps = Arc::new(Steps::new(before.map_or(0, Self::committed)));
+        Self { window, facts, gathered: OnceLock::new(), steps, ticked_ns }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -58,16 +53,16 @@ impl Progress {
     }
 
     pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Acquire)
+        self.steps.taken()
     }
 
     pub(crate) fn allowed(&self) -> usize {
-        self.allowed.load(Ordering::Acquire)
+        self.steps.allowed()
     }
 
     /// Makes the events before this place visible. One thread at a time takes events: it holds the interpreter.
     pub(crate) fn commit(&self, taken: usize) {
-        self.taken.store(taken, Ordering::Release);
+        self.steps.commit(taken);
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -83,7 +78,7 @@ impl Progress {
 
     /// How many events of the replay are committed.
     pub(crate) fn committed(&self) -> u64 {
-        self.first + self.taken() as u64
+        self.steps.committed()
     }
 
     /// The place of the first event that comes after a timer: bars and boundaries of its instant come before it (C1).
@@ -96,16 +91,14 @@ impl Progress {
 
     /// A timer was set: events after it are not to be taken before the consumer asks again.
     pub(crate) fn limit(&self, timer_ns: i64) {
-        self.allowed.fetch_min(self.place_after(timer_ns), Ordering::AcqRel);
+        self.steps.limit(self.place_after(timer_ns));
     }
 }
 
 /// What readers and commands meet at. The lock is held for a few loads and stores, never while anything waits.
 pub(crate) struct Shared {
-    pub(crate) pace: Pace,
+    pub(crate) turnstile: Turnstile,
     current: Mutex<Current>,
-    /// Signalled when events were committed while somebody waits for them, and at the end.
-    arrived: Condvar,
 }
 
 #[derive(Default)]
@@ -114,15 +107,11 @@ struct Current {
     settled: Account,
     /// Whether the current session is part of `settled`.
     is_settled: bool,
-    /// How many threads wait for events to be committed.
-    watchers: usize,
-    /// Whether nothing more will be committed.
-    is_over: bool,
 }
 
 impl Shared {
     pub(crate) fn new(speed: f64) -> Self {
-        Self { pace: Pace::new(speed), current: Mutex::default(), arrived: Condvar::new() }
+        Self { turnstile: Turnstile::new(Pace::new(speed)), current: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
@@ -136,65 +125,21 @@ impl Shared {
 
     /// Takes up a new window. What it replaces is dropped outside the lock.
     pub(crate) fn install(&self, progress: Arc<Progress>) {
+        let steps = Arc::clone(&progress.steps);
         let before = {
             let mut current = self.lock();
             current.is_settled = false;
             current.progress.replace(progress)
         };
+        self.turnstile.install(steps);
         drop(before);
     }
 
-    /// Allows the events known up to `due_ns` and before a timer, unless a command came in between. While somebody waits
-    /// for events, one instant at a time: its end is where the consumer comes by to say so.
+    /// Allows the events known up to `due_ns` and before a timer, unless a command came in between.
     pub(crate) fn allow(&self, progress: &Progress, due_ns: i64, timer_ns: Option<i64>) -> bool {
         let due = progress.window.order.at_ns.partition_point(|&at_ns| at_ns <= due_ns);
-        let mut allowed = timer_ns.map_or(due, |timer_ns| due.min(progress.place_after(timer_ns)));
-        let current = self.lock();
-        if self.pace.run() != Run::Running {
-            return false;
-        }
-        if current.watchers > 0 && progress.taken() < allowed {
-            allowed = allowed.min(progress.window.instant_end(progress.taken()));
-        }
-        progress.allowed.store(allowed, Ordering::Release);
-        true
-    }
-
-    /// Tells whoever waits for events that the consumer came by.
-    pub(crate) fn tell(&self) {
-        if self.lock().watchers > 0 {
-            self.arrived.notify_all();
-        }
-    }
-
-    /// Nothing more will be committed.
-    pub(crate) fn end(&self) {
-        self.lock().is_over = true;
-        self.arrived.notify_all();
-    }
-
-    /// Waits until more than `seen` events are committed; returns how many are, and whether more may come.
-    pub(crate) fn wait_for_data(&self, seen: u64, at_most: Duration) -> (u64, bool) {
-        let committed = |current: &Current| current.progress.as_ref().map_or(0, |progress| progress.committed());
-        let mut current = self.lock();
-        current.watchers += 1;
-        if let Some(progress) = &current.progress {
-            progress.allowed.store(0, Ordering::Release);
-        }
-        if committed(&current) <= seen && !current.is_over {
-            current = self.arrived.wait_timeout(current, at_most).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        current.watchers -= 1;
-        (committed(&current), !current.is_over)
-    }
-
-    /// Gives a command to the pace, then makes the consumer ask again before it takes another event.
-    pub(crate) fn command(&self, command: impl FnOnce(&Pace)) {
-        command(&self.pace);
-        let current = self.lock();
-        if let Some(progress) = &current.progress {
-            progress.allowed.store(0, Ordering::Release);
-        }
+        let place = timer_ns.map_or(due, |timer_ns| due.min(progress.place_after(timer_ns)));
+        self.turnstile.allow(&progress.steps, place, || progress.window.instant_end(progress.taken()))
     }
 
     pub(crate) fn settle(&self, settled: Account) {
