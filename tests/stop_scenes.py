@@ -10,7 +10,6 @@ from datetime import date, datetime
 from functools import partial
 
 import backtape
-import pytest
 from backtape.errors import StateError
 from backtape.feeding import FedStream, StreamType
 from backtape.settings import Settings
@@ -184,14 +183,6 @@ def completed(scene: Scene) -> None:
     scene.system.start()
     assert scene.system.join(WAIT_S)
     assert scene.system.state == "completed"
-
-
-def failed(scene: Scene) -> None:
-    scene.recorder.acts["on_trade"] = broken
-    scene.system.start()
-    with pytest.raises(ArithmeticError):
-        scene.system.join(WAIT_S)
-    assert scene.system.state == "failed"
 
 
 def broken() -> None:

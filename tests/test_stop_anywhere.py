@@ -28,7 +28,6 @@ from stop_scenes import (
     at_a_speed,
     broken,
     completed,
-    failed,
     first_answer,
     flat_out,
     full_queue,
@@ -43,6 +42,15 @@ from stores import DAY, FIRST, BarsOfDays, TradesOfDays
 
 SOON_S = 0.25
 Stopped = TypeVar("Stopped")
+
+
+def failed(scene: Scene) -> None:
+    scene.recorder.acts["on_trade"] = broken
+    scene.system.start()
+    with pytest.raises(ArithmeticError):
+        scene.system.join(WAIT_S)
+    assert scene.system.state == "failed"
+
 
 PLACES: dict[str, tuple[Callable[[], Scene], Callable[[Scene], None]]] = {
     "idle": (Scene, idle),
