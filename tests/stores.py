@@ -60,3 +60,26 @@ class TradesOfDays:
                 "size": np.full(self.rows_a_day, float(day + 1)),
             }
         )
+
+
+class BarsOfDays(TradesOfDays):
+    """Minute bars instead, `rows_a_day` of them from midnight on."""
+
+    @property
+    def name(self) -> str:
+        return "bars of days"
+
+    def tapes(self) -> Sequence[TapeInfo]:
+        return [TapeInfo("bar", 60 * SECOND, self.symbol)]
+
+    def read(
+        self, kind: Kind, *, interval_ns: int, symbols: Sequence[str] | None, start_ns: int, end_ns: int
+    ) -> Iterator[Piece]:
+        if kind == "bar" and interval_ns == 60 * SECOND:
+            yield from super().read("trade", interval_ns=0, symbols=symbols, start_ns=start_ns, end_ns=end_ns)
+
+    def rows_of(self, day: int) -> pa.Table:
+        stamps = FIRST + day * DAY + np.arange(self.rows_a_day) * 60 * SECOND
+        price = np.full(self.rows_a_day, 100.0)
+        names = ("open", "high", "low", "close", "volume")
+        return pa.table({"ts": pa.array(stamps, pa.timestamp("ns", "UTC")), **dict.fromkeys(names, price)})

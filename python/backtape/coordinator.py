@@ -61,7 +61,7 @@ class BacktestStreamCoordinator:
         self._worker: threading.Thread | None = None
         self._error: BaseException | None = None
         self._begun = False
-        self._ended = False
+        self._outcome: str | None = None
         stop_at_exit(self)
 
     # Streams that are fed
@@ -146,13 +146,13 @@ class BacktestStreamCoordinator:
     @property
     def state(self) -> str:
         """One of "idle", "running", "paused", "stopping", "stopped", "failed", "completed"."""
+        run = self.player.state
+        if self._worker is not None and self._worker.is_alive():
+            return "stopping" if run == "stopped" or self._error is not None else run
         if self._error is not None:
             return "failed"
-        run = self.player.state
-        if run == "stopped":
-            return "stopping" if self._worker is not None and self._worker.is_alive() else "stopped"
-        if self._ended:
-            return "completed"
+        if self._outcome is not None:
+            return self._outcome
         return "idle" if not self._begun and run == "running" else run
 
     @property
@@ -215,11 +215,14 @@ class BacktestStreamCoordinator:
         if not self._origin.is_here:
             return
         self.player.stop()
+        self.timers.stop()
         self._flow.stop()
         self._streams.stop()
 
     def threads(self) -> list[threading.Thread]:
         """Threads that still work for it."""
+        if not self._origin.is_here:
+            return []
         worker = [self._worker] if self._worker is not None and self._worker.is_alive() else []
         return worker + self._flow.threads()
 
@@ -279,16 +282,23 @@ class BacktestStreamCoordinator:
         return self._events(self.pacing.chunk_rows or rows, whole=whole)
 
     def _events(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
+        chunks = self._flow.chunks(rows, whole=whole)
         try:
-            yield from self._flow.chunks(rows, whole=whole)
+            while (chunk := self._next_of(chunks)) is not None:
+                yield chunk
             self._streams.stop()
-            self._ended = True
+            self._outcome = "stopped" if self.player.state == "stopped" else "completed"
         except GeneratorExit:
             raise
         except BaseException as error:
             self._error = self._error or error
             self.stop()  # nothing more is committed: readers and feeders who wait are told
             raise
+
+    def _next_of(self, chunks: Iterator[Chunk]) -> Chunk | None:
+        """An iterator of the first process is of no use in a forked one: what it waits for never comes there."""
+        self._origin.check()
+        return next(chunks, None)
 
     def set_timer(self, at_ns: int) -> None:
         """A timer was set: the chunk that is being taken ends before it."""

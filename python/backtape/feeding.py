@@ -13,6 +13,7 @@ import pyarrow as pa
 from backtape._core import Bar, Feeds, Quote, Tapes, Trade
 from backtape.arrow_types import ArrowStreamable
 from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, SchemaError, StateError
+from backtape.live import Origin
 from backtape.model import Kind, TapeInfo, interval_name, interval_ns, kind_of
 from backtape.normalise import NUMBERS, Shape, normalise
 from backtape.timers import When
@@ -82,6 +83,7 @@ class FedStreams:
         self._feeds = Feeds(feeding.queue_rows, feeding.queue_bytes, feeding.idle_timeout_s, on_bad_rows)
         self._numbers: dict[TapeInfo, int] = {}
         self._zone = zone
+        self._origin = Origin("this replay")
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -140,6 +142,7 @@ class FedStreams:
             FeedError: the stream has ended.
             StateError: the replay is over.
         """
+        self._origin.check()
         number = self._numbers[tape]
         if isinstance(rows, Bar | Quote | Trade | Mapping):
             ts_ns, values = self._row(tape, rows)
@@ -161,6 +164,7 @@ class FedStreams:
         Raises:
             FeedError: it was promised already that nothing comes before a later time, or the stream has ended.
         """
+        self._origin.check()
         self._feeds.advance(self._numbers[tape], self._ns(until))
 
     def end(self, tape: TapeInfo, rows: int | None = None) -> None:
@@ -170,11 +174,13 @@ class FedStreams:
             FeedAbandonedError: another number of rows came.
             FeedError: it has ended already.
         """
+        self._origin.check()
         self._feeds.end(self._numbers[tape], rows)
 
     def abandon(self, tape: TapeInfo) -> None:
-        """Note that a feeder is gone, unless it ended its stream."""
-        self._feeds.abandon(self._numbers[tape])
+        """Note that a feeder is gone, unless it ended its stream. A copy of it in a forked process tells nothing."""
+        if self._origin.is_here:
+            self._feeds.abandon(self._numbers[tape])
 
     def stats(self) -> list[StreamStats]:
         """How each stream stands."""

@@ -62,6 +62,7 @@ class Flow:
         self._prefetch: Prefetch[str, LoadedSession | Tapes] = Prefetch(
             self._load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
         )
+        self._before: dict[str, Session] = {}
         self._index = {str(session.label): index for index, session in enumerate(played.sessions)}
 
     def stop(self) -> None:
@@ -74,8 +75,8 @@ class Flow:
 
     def chunks(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
         """All chunks of the replay, in order; the consumer's thread does the work."""
-        self._load_history()
-        for index, session in enumerate(self._sessions):
+        is_loaded = self._load_history()
+        for index, session in enumerate(self._sessions if is_loaded else ()):
             ready = self._prefetch.take(str(session.label))
             if ready is None:
                 break
@@ -150,6 +151,9 @@ class Flow:
                 self._set_off(at_ns)
 
     def _load(self, label: str) -> LoadedSession | Tapes:
+        before = self._before.get(label)
+        if before is not None:
+            return self._loader.load_history(before)
         index = self._index[label]
         session = self._sessions[index]
         if len(self._streams):
@@ -170,8 +174,8 @@ class Flow:
             "until_ns": self._window.until_ns if index == len(self._sessions) - 1 else None,
         }
 
-    def _load_history(self) -> None:
-        """Load the sessions before the first one, as many as `history` asks for."""
+    def _load_history(self) -> bool:
+        """Load the sessions before the first one, as many as `history` asks for; False when stopped."""
         before: list[Session] = []
         label = self._sessions[0].label if self._sessions else None
         for _ in range(self._history.maxlen or 0):
@@ -179,4 +183,10 @@ class Flow:
                 break
             before.append(self._exchange.previous_session(label))
             label = before[-1].label
-        self._history.extend(self._loader.load_history(session) for session in reversed(before))
+        self._before.update((str(session.label), session) for session in reversed(before))
+        for known_as in self._before:
+            loaded = self._prefetch.take(known_as)
+            if not isinstance(loaded, LoadedSession):
+                return False
+            self._history.append(loaded)
+        return True

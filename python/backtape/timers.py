@@ -66,6 +66,7 @@ class Timers:
         self._everies: list[_Every] = []
         self._session: Session | None = None
         self._count = 0
+        self._is_stopped = False
 
     @property
     def next_ns(self) -> int | None:
@@ -113,11 +114,15 @@ class Timers:
 
     def fire(self, at_ns: int) -> None:
         """Set off what is due at an instant, in the order in which it was set."""
-        while (next_ns := self.next_ns) is not None and next_ns <= at_ns:
+        while not self._is_stopped and (next_ns := self.next_ns) is not None and next_ns <= at_ns:
             entry = heapq.heappop(self._entries)
             if entry.every is not None and self._session is not None:
                 self._next_of(entry.every, self._session, after_ns=entry.at_ns)
             entry.timer.call()
+
+    def stop(self) -> None:
+        """None goes off any more. Any thread may call it."""
+        self._is_stopped = True
 
     def drop_before(self, at_ns: int) -> None:
         """Forget what would have gone off before a start within a session."""

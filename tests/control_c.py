@@ -1,0 +1,24 @@
+"""Ctrl-C for tests: a real signal to this process, after a while or once something is so."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def control_c_after(seconds: float) -> Iterator[None]:
+    """Ctrl-C to this process after a while. Hypothesis times collections in a callback, and Python drops a Ctrl-C that
+    strikes within one: there are no callbacks meanwhile.
+    """
+    own, gc.callbacks[:] = list(gc.callbacks), []
+    usual = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
+        gc.callbacks[:] = own
