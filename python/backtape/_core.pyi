@@ -330,10 +330,10 @@ class Feeds:
         Feeds a record batch in the canonical schema of the stream's kind, waiting for room. Returns the rows accepted
         and the stale ones.
         """
-    def feed_row(self, /, number: SupportsIndex, ts_ns: SupportsIndex, values: SupportsGetItem[int, SupportsFloat | SupportsIndex]) -> bool:
+    def feed_row(self, /, number: SupportsIndex, ts_ns: SupportsIndex, values: SupportsGetItem[int, SupportsFloat | SupportsIndex]) -> tuple[int, int]:
         """
-        Feeds one row: its stamp (ns UTC) and its numbers in the order of the canonical columns. Returns whether it was in
-        time.
+        Feeds one row: its stamp (ns UTC) and its numbers in the order of the canonical columns. Returns the rows accepted
+        and the stale ones.
         """
     def register(self, /, kind: str, interval_ns: SupportsIndex, symbol: str) -> int:
         """

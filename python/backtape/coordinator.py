@@ -148,11 +148,11 @@ class BacktestStreamCoordinator:
         """One of "idle", "running", "paused", "stopping", "stopped", "failed", "completed"."""
         if self._error is not None:
             return "failed"
+        if self._ended:
+            return "completed"
         run = self.player.state
         if run == "stopped":
             return "stopping" if self._worker is not None and self._worker.is_alive() else "stopped"
-        if self._ended:
-            return "completed"
         return "idle" if not self._begun and run == "running" else run
 
     @property
@@ -281,8 +281,8 @@ class BacktestStreamCoordinator:
     def _events(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
         try:
             yield from self._flow.chunks(rows, whole=whole)
+            self._ended = self.player.state != "stopped"
             self._streams.stop()
-            self._ended = True
         except GeneratorExit:
             raise
         except BaseException as error:

@@ -143,8 +143,7 @@ class FedStreams:
         number = self._numbers[tape]
         if isinstance(rows, Bar | Quote | Trade | Mapping):
             ts_ns, values = self._row(tape, rows)
-            in_time = self._feeds.feed_row(number, ts_ns, values)
-            return int(in_time), int(not in_time)
+            return self._feeds.feed_row(number, ts_ns, values)
         table = rows if isinstance(rows, ArrowStreamable) else self._table(tape, rows)
         canonical = normalise(table, tape.kind, interval_ns=tape.interval_ns, shape=Shape(), source="feed")
         if "symbol" in canonical.schema.names:
