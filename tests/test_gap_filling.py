@@ -14,7 +14,7 @@ from backtape.errors import RepositoryError
 from backtape.model import Kind, TapeInfo
 from backtape.repositories.base import Piece
 from oracles import MINUTE, Row
-from strategies import bar, table
+from strategies import bar, table, trade
 
 DAYS = exchange_days.days("XNYS", "2013-10-04", "2013-10-08")
 DAY = DAYS[0]
@@ -259,6 +259,18 @@ def test_without_upkeep_nothing_is_asked_for() -> None:
     made, _ = played_without_upkeep(second)
     assert (second.asked, made.upkeep.fills) == ([], ())
     assert made.report().table["filled"].to_pylist() == [0]
+
+
+def test_gaps_of_a_source_are_filled_beside_streams_that_are_fed() -> None:
+    settings = Settings(start=DAY.label, end=DAYS[-1].label, kinds=["bar", "trade"])
+    made = SystemManager(settings, source={"bar": {"A": table("bar", PRESENT)}}, fill=Second())
+    with made.data.register_stream("A", backtape.StreamType.TICK)[1] as queue:
+        queue.feed(table("trade", [trade("A", GAP[0], 0)]))
+    filled = [
+        event.ts for event in made.data.stream_bars() if isinstance(event, backtape.Bar) and event.origin == "fill"
+    ]
+    assert filled == GAP
+    assert outcome(made) == FillOutcome(DAY.label, asked=3, filled=3)
 
 
 def played_without_upkeep(second: Second) -> tuple[SystemManager, int]:

@@ -152,7 +152,7 @@ class Flow:
         index = self._index[label]
         session = self._sessions[index]
         if len(self._streams):
-            return self._loader.rows(session)
+            return self._loader.load_beside_fed(session)
         return self._loader.load(session, **self._bounds(index))
 
     def _made_ready(self, tapes: Tapes, session: Session, known_ns: int | None) -> LoadedSession:
