@@ -242,13 +242,7 @@ def consume(way: Callable[[backtape.Replay], Iterator[object]], replay: backtape
         some.set()
 
 
-LATE = pytest.mark.xfail(
-    strict=False,
-    reason="Chunk.batch() makes its batch without the interpreter, and commits it even where a stop came meanwhile",
-)
-
-
-@pytest.mark.parametrize("way", ["events", "moments", pytest.param("batches", marks=LATE)])
+@pytest.mark.parametrize("way", ["events", "moments", "batches"])
 def test_nothing_is_committed_after_stop_returns(way: str) -> None:
     for _ in range(effort(20, 200)):
         replay = backtape.replay(

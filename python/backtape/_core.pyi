@@ -154,9 +154,10 @@ class Chunk:
         """
         Takes the next event: what was planned becomes visible with it.
         """
-    def batch(self, /) -> Any:
+    def batch(self, /) -> Any | None:
         """
-        All allowed events as one record batch, taken as a whole.
+        All allowed events as one record batch, taken as a whole; `None` where a command came meanwhile: then nothing is
+        taken.
         """
     def before(self, /, until_ns: SupportsIndex) -> Before:
         """

@@ -162,8 +162,11 @@ class BacktestStreamCoordinator:
 
     @property
     def fills(self) -> tuple[FillOutcome, ...]:
-        """What became of the gaps that the second store was asked for, by session."""
-        return tuple(self._loader.fills)
+        """What became of the gaps that the second store was asked for, by session, up to the one that is played."""
+        session = self.player.session
+        if not isinstance(session, Session):
+            return ()
+        return tuple(fill for fill in list(self._loader.fills) if fill.session <= session.label)
 
     @property
     def phase(self) -> str:

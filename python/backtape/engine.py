@@ -15,7 +15,7 @@ from backtape.data import Data
 from backtape.errors import StateError
 from backtape.signals import Signals
 from backtape.strategy import Strategy
-from backtape.timers import Timer, When
+from backtape.timers import Timer, Timers, When
 
 _ROWS: Final = 8_192
 _HOOKS: Final[dict[type, str]] = {
@@ -34,7 +34,7 @@ class Running:
     def __init__(self, coordinator: BacktestStreamCoordinator, signals: Signals) -> None:
         self._coordinator = coordinator
         self._signals = signals
-        self.is_catching_up = False
+        self.emits_from_ns = coordinator.window.catch_up_until_ns
 
     @property
     def now_ns(self) -> int:
@@ -64,7 +64,7 @@ class Running:
 
     def emit(self, strategy: Strategy, values: dict[str, object]) -> None:
         """Keep a signal."""
-        if self.is_catching_up:
+        if self.emits_from_ns is not None and self.now_ns < self.emits_from_ns:
             raise StateError(
                 f"{type(strategy).__name__} can't emit during catch-up: it is {self.now}, before the start",
                 state="catch-up",
@@ -114,30 +114,27 @@ class AnalysisEngine:
         try:
             for strategy in self.strategies:
                 strategy.on_start()
-            self._play(coordinator, running)
-            running.is_catching_up = False
+            self._play(coordinator)
+            running.emits_from_ns = None
             for strategy in self.strategies:
                 strategy.on_finish()
         finally:
             for strategy in self.strategies:
                 strategy.attach(None)
 
-    def _play(self, coordinator: BacktestStreamCoordinator, running: Running) -> None:
+    def _play(self, coordinator: BacktestStreamCoordinator) -> None:
         hooks = {kind: self._hooks(name) for kind, name in _HOOKS.items()}
         on_moment, on_catch_up = self._hooks("on_moment"), self._hooks("on_catch_up")
         catch_up_ns = coordinator.window.catch_up_until_ns
         chunks = coordinator.chunks(_ROWS, whole=False)
         if catch_up_ns is not None:
-            chunks = _catch_up(chunks, catch_up_ns, hooks, on_catch_up, running)
+            chunks = _catch_up(chunks, catch_up_ns, hooks, on_catch_up)
         if any(hooks.values()) and not on_moment:
             _by_event(chunks, hooks)
         elif any(hooks.values()):
             _by_event_and_moment(chunks, hooks, on_moment)
         else:
-            for chunk in chunks:
-                for moment in chunk.moments():
-                    for hook in on_moment:
-                        hook(moment)
+            _by_moment(chunks, on_moment, coordinator.timers)
 
     def _hooks(self, name: str) -> list[Hook]:
         own = [strategy for strategy in self.strategies if getattr(type(strategy), name) is not getattr(Strategy, name)]
@@ -172,22 +169,36 @@ def _by_event_and_moment(chunks: Iterator[Chunk], hooks: dict[type, list[Hook]],
                     hook(moment)
 
 
+def _by_moment(chunks: Iterator[Chunk], on_moment: list[Hook], timers: Timers) -> None:
+    for chunk in chunks:
+        if not timers.are_used:
+            for moment in chunk.moments():
+                for hook in on_moment:
+                    hook(moment)
+                if timers.are_used:
+                    break
+        for _ in chunk:  # event by event, since a timer may go off within an instant
+            ended = chunk.ended_moment()
+            if ended is not None:
+                for hook in on_moment:
+                    hook(ended)
+
+
 def _catch_up(
     chunks: Iterator[Chunk],
     until_ns: int,
     hooks: dict[type, list[Hook]],
     on_catch_up: list[Hook],
-    running: Running,
 ) -> Iterator[Chunk]:
     """Deal with events known before a start within the session; yield the chunks from there on."""
-    running.is_catching_up = True
+    is_over = False
     for chunk in chunks:
-        if running.is_catching_up:
+        if not is_over:
             for event in chunk.before(until_ns):
                 own = hooks[type(event)] if isinstance(event, SessionOpen | SessionClose) else on_catch_up
                 for hook in own:
                     hook(event)
             if not len(chunk):
                 continue
-            running.is_catching_up = False
+            is_over = True
         yield chunk

@@ -13,7 +13,6 @@ import pyarrow as pa
 from backtape._core import LoadedSession, Tapes
 from backtape.arrow_types import positions_ns
 from backtape.calendars import Session
-from backtape.errors import BacktapeError
 from backtape.repositories.base import Piece, Repository
 
 _TRIES: Final = 3
@@ -63,11 +62,10 @@ class Filler:
         for number in range(1, self._tries + 1):
             outcome = replace(outcome, tries=number, filled=0, beside=0)
             try:
-                pieces = [piece for key in _asked(gaps) for piece in self._pieces(key, gaps)]
-            except (BacktapeError, OSError, LookupError, ValueError, RuntimeError) as error:
+                filled, counts = _added(tapes, [piece for key in _asked(gaps) for piece in self._pieces(key, gaps)])
+            except Exception as error:  # noqa: BLE001  # whatever a store fails with, its gaps are known and it is told
                 outcome = replace(outcome, error=f"{type(error).__name__}: {error}")
                 continue
-            filled, counts = _added(tapes, pieces)
             return filled, replace(outcome, filled=counts[0], beside=counts[1], error=None)
         return None, outcome
 

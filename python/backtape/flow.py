@@ -118,7 +118,8 @@ class Flow:
                 self._player.grow(grown)
             loaded = grown
             yield from self._due(rows, whole=whole)
-            self._set_off_before(min(known_ns, end_ns))
+            if self._player.session == session:  # else none of its events is known yet, and timers wait for one
+                self._set_off_before(min(known_ns, end_ns))
             if self._player.state == "stopped":
                 break
         return loaded
@@ -126,9 +127,7 @@ class Flow:
     def _begin(self, loaded: LoadedSession) -> Session:
         self._player.begin(loaded, list(self._history))
         session: Session = loaded.session
-        self._timers.begin(session)
-        if session == self._sessions[0] and self._window.catch_up_until_ns is not None:
-            self._timers.drop_before(self._window.catch_up_until_ns)
+        self._timers.begin(session, self._bounds(self._index[str(session.label)])["catch_up_until_ns"])
         return session
 
     def _due(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
@@ -157,7 +156,7 @@ class Flow:
         index = self._index[label]
         session = self._sessions[index]
         if len(self._streams):
-            return self._loader.rows(session)
+            return self._loader.load_beside_fed(session)
         return self._loader.load(session, **self._bounds(index))
 
     def _made_ready(self, tapes: Tapes, session: Session, known_ns: int | None) -> LoadedSession:

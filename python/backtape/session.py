@@ -74,12 +74,24 @@ class SessionLoader:
         tapes = self.rows(session)
         loaded = self.made_ready(tapes, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
         self._check_label(loaded, session)
-        if self._filler is not None:
-            filled, outcome = self._filler.fill(session, loaded, tapes)
-            self.fills.append(outcome)
-            if filled is not None:
-                loaded = self.made_ready(filled, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
+        filled = self._filled(session, loaded, tapes)
+        if filled is not None:
+            loaded = self.made_ready(filled, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
         return loaded
+
+    def load_beside_fed(self, session: Session) -> Tapes:
+        """Return the repository's rows of a session of which other tapes are fed, its gaps filled.
+
+        Raises:
+            DataError: rows that cannot be replayed as they are.
+            RepositoryError: the repository failed.
+        """
+        tapes = self.rows(session)
+        if not self.tapes:
+            return tapes
+        loaded = self.made_ready(tapes, session)
+        self._check_label(loaded, session)
+        return self._filled(session, loaded, tapes) or tapes
 
     def load_history(self, session: Session) -> LoadedSession:
         """Return the bars of a session before the replay."""
@@ -135,6 +147,14 @@ class SessionLoader:
                     only_source=only_source,
                 )
         return tapes
+
+    def _filled(self, session: Session, loaded: LoadedSession, tapes: Tapes) -> Tapes | None:
+        """The tapes with fills, or None where nothing came of it."""
+        if self._filler is None:
+            return None
+        filled, outcome = self._filler.fill(session, loaded, tapes)
+        self.fills.append(outcome)
+        return filled
 
     def _check_label(self, loaded: LoadedSession, session: Session) -> None:
         """One tape alone can deceive, so tapes that agree with the label outvote the others."""

@@ -19,10 +19,11 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class Timer:
-    """One timer. `cancel()` takes it back."""
+    """One timer. `cancel()` takes it back. `number`: how many were set before it."""
 
-    def __init__(self, call: Callable[[], object]) -> None:
+    def __init__(self, call: Callable[[], object], number: int) -> None:
         self.call = call
+        self.number = number
         self.is_cancelled = False
 
     def cancel(self) -> None:
@@ -65,8 +66,14 @@ class Timers:
         self._entries: list[_Entry] = []
         self._everies: list[_Every] = []
         self._session: Session | None = None
+        self._start_ns: int | None = None
         self._count = 0
         self._is_stopped = False
+
+    @property
+    def are_used(self) -> bool:
+        """Whether any was ever set."""
+        return self._count > 0
 
     @property
     def next_ns(self) -> int | None:
@@ -88,7 +95,7 @@ class Timers:
                 setting="at",
                 value=at_ns,
             )
-        timer = Timer(call)
+        timer = self._made(call)
         self._push(at_ns, timer, None)
         return timer
 
@@ -99,21 +106,25 @@ class Timers:
             ConfigError: an interval that is none, or not above 0.
         """
         length_ns = interval_ns_of(interval) if isinstance(interval, str) else _length_ns(interval)
-        every = _Every(length_ns, Timer(call))
+        every = _Every(length_ns, self._made(call))
         self._everies.append(every)
         if self._session is not None:
             self._next_of(every, self._session)
         return every.timer
 
-    def begin(self, session: Session) -> None:
-        """A session begins: timers that go off every so often count from its open."""
-        self._session = session
+    def begin(self, session: Session, start_ns: int | None) -> None:
+        """A session begins: timers that go off every so often count from its open. What would have gone off before
+        `start_ns`, a start within the session, is forgotten.
+        """
+        self._session, self._start_ns = session, start_ns
+        while start_ns is not None and (next_ns := self.next_ns) is not None and next_ns < start_ns:
+            heapq.heappop(self._entries)
         self._everies = [every for every in self._everies if not every.timer.is_cancelled]
         for every in self._everies:
             self._next_of(every, session)
 
     def fire(self, at_ns: int) -> None:
-        """Set off what is due at an instant, in the order in which it was set."""
+        """Set off what is due at an instant, in the order in which the timers were set."""
         while not self._is_stopped and (next_ns := self.next_ns) is not None and next_ns <= at_ns:
             entry = heapq.heappop(self._entries)
             if entry.every is not None and self._session is not None:
@@ -124,23 +135,22 @@ class Timers:
         """None goes off any more. Any thread may call it."""
         self._is_stopped = True
 
-    def drop_before(self, at_ns: int) -> None:
-        """Forget what would have gone off before a start within a session."""
-        while (next_ns := self.next_ns) is not None and next_ns < at_ns:
-            entry = heapq.heappop(self._entries)
-            if entry.every is not None and self._session is not None:
-                self._next_of(entry.every, self._session, after_ns=entry.at_ns)
-
     def _next_of(self, every: _Every, session: Session, after_ns: int | None = None) -> None:
         now_ns = self._clock.now_ns
-        after_ns = max(session.open_ns, now_ns or session.open_ns) if after_ns is None else after_ns
+        if after_ns is None:
+            after_ns = max(session.open_ns, now_ns or session.open_ns)
+        if self._start_ns is not None:
+            after_ns = max(after_ns, self._start_ns - 1)
         at_ns = session.open_ns + ((after_ns - session.open_ns) // every.interval_ns + 1) * every.interval_ns
         if at_ns <= session.close_ns:
             self._push(at_ns, every.timer, every)
 
-    def _push(self, at_ns: int, timer: Timer, every: _Every | None) -> None:
+    def _made(self, call: Callable[[], object]) -> Timer:
         self._count += 1
-        heapq.heappush(self._entries, _Entry(at_ns, self._count, timer, every))
+        return Timer(call, self._count - 1)
+
+    def _push(self, at_ns: int, timer: Timer, every: _Every | None) -> None:
+        heapq.heappush(self._entries, _Entry(at_ns, timer.number, timer, every))
         self._clock.set_timer(at_ns)
 
 

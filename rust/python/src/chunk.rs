@@ -48,14 +48,23 @@ impl Chunk {
         Moments::new(py, Arc::clone(&self.progress))
     }
 
-    /// All allowed events as one record batch, taken as a whole.
-    fn batch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// All allowed events as one record batch, taken as a whole; `None` where a command came meanwhile: then nothing is
+    /// taken.
+    fn batch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (progress, kinds) = (&self.progress, &self.kinds);
         let events = progress.taken()..progress.allowed();
         let end = events.end;
+        if events.is_empty() {
+            return Ok(None);
+        }
         let batch = py.detach(|| crate::batch::to_batch(&progress.window, events, kinds));
+        let batch = PyRecordBatch::new(batch).into_pyarrow(py)?;
+        // A stop that came while the batch was made can't return before this: it needs the interpreter, which we hold.
+        if progress.allowed() < end {
+            return Ok(None);
+        }
         progress.commit(end);
-        PyRecordBatch::new(batch).into_pyarrow(py)
+        Ok(Some(batch))
     }
 
     /// The events of the chunk known before an instant (ns UTC), to be taken first.
