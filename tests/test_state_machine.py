@@ -201,6 +201,8 @@ class Commands(RuleBasedStateMachine):
             assert self.system.state == self.state
             assert self.system.is_running == (self.state in ("running", "paused"))
             assert self.system.ledger.total.delivered == self.rows_taken()
+            if self.taken:
+                assert self.system.time.now_ns == stream()[self.taken - 1].available_at
 
     def teardown(self) -> None:
         """Play to the end, and once more after that."""
