@@ -149,7 +149,8 @@ class Replay:
         """Arrow record batches of about `rows` events; instants are not split. At a speed, a batch is due when its
         last event is.
         """
-        return (chunk.batch() for chunk in self._coordinator.chunks(rows, whole=True))
+        batches = (chunk.batch() for chunk in self._coordinator.chunks(rows, whole=True))
+        return (batch for batch in batches if batch.num_rows)  # a command may have come before it was taken
 
     def to_arrow(self) -> pa.Table:
         """All events as one table."""
