@@ -156,7 +156,6 @@ def test_the_same_bar_again_is_a_duplicate() -> None:
     assert (line(made).duplicate, line(made).delivered, line(made).rows_in) == (3, 5, 8)
 
 
-@pytest.mark.xfail(strict=True, reason="the engine counts neither duplicates nor rejected rows of a feeder")
 def test_a_feeder_counts_the_rows_that_it_fed_whatever_became_of_them() -> None:
     _, _, queue = registered(on_bad_rows="quarantine")
     queue.feed(table("bar", [*BARS[:2], BARS[1], odd(BARS[2])]))
@@ -164,7 +163,6 @@ def test_a_feeder_counts_the_rows_that_it_fed_whatever_became_of_them() -> None:
     queue.end(5)
 
 
-@pytest.mark.xfail(strict=True, reason="the engine tells of one row only whether it was late")
 def test_one_row_that_comes_twice_is_accepted_once_alone_as_in_a_table() -> None:
     _, run, queue = registered()
     rows = as_dicts(BARS)
