@@ -230,6 +230,20 @@ def test_the_next_session_is_loaded_during_a_pause_and_the_stream_is_the_same() 
         assert (diary.facts, made.digest) == (once.facts, plain.digest)
 
 
+def test_a_pause_before_the_start_holds_the_first_event_back() -> None:
+    diary = Diary()
+    with system(WEEKEND, diary) as made:
+        made.pause()
+        made.start()
+        assert not made.join(0.02)
+        assert (made.state, diary.facts) == ("paused", [])
+        with pytest.raises(StateError, match="paused already"):
+            made.start()
+        made.resume()
+        assert made.join(WAIT_S)
+    assert len(diary.facts) == 2 * 393
+
+
 def test_pause_twice_and_resume_without_a_pause_are_no_errors() -> None:
     made, diary = paused_at(10, WEEKEND)
     with made:

@@ -81,7 +81,7 @@ class SystemManager:
         """
         self._origin.check()
         with self._lock:
-            if self.is_running:
+            if self._has_run and self.is_running:
                 raise StateError(
                     f"the system is {self.state} already; stop() it before it is started again",
                     state=self.state,
@@ -230,7 +230,7 @@ class SystemManager:
 
     def _renew(self) -> None:
         """A coordinator is used once. One that was not begun keeps the streams that were registered."""
-        if self._has_run or self._coordinator.state != "idle":
+        if self._has_run or self._coordinator.state not in ("idle", "paused"):
             self._coordinator = self._assembled()
 
     def _assembled(self) -> BacktestStreamCoordinator:
