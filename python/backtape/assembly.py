@@ -67,7 +67,10 @@ def assemble(
     )
     repository = repository_of(source, shape, interval_ns=request.lone_interval_ns) if source is not None else None
     second = repository_of(fill, Shape(), interval_ns=request.lone_interval_ns) if fill is not None else None
-    loader = SessionLoader(repository, request, Filler(second, again=fill_again) if second is not None else None)
+    # Half of the time that a session may take: the rest is for the first store, which the session can't do without.
+    fill_s = pacing.timeout_s / 2 if pacing.timeout_s is not None else None
+    filler = Filler(second, again=fill_again, timeout_s=fill_s) if second is not None else None
+    loader = SessionLoader(repository, request, filler)
     days = _days(repository, start, end)
     played = window(exchange, start, end, days=days, hours=hours, grace_ns=request.grace_ns)
     return BacktestStreamCoordinator(

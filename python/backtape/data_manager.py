@@ -33,10 +33,10 @@ class DataManager:
     def register_stream(
         self, symbol: str, stream: StreamType = StreamType.BAR, *, interval: str = "1m"
     ) -> tuple[bool, FedStream]:
-        """Open a stream that the caller feeds; before the system is started, or before its first event is taken. See
-        `BacktestStreamCoordinator.register_stream`.
+        """Open a stream that the caller feeds; before the system is started, or before its first event is taken. When a
+        run is over, it is opened for the next one. See `BacktestStreamCoordinator.register_stream`.
         """
-        return self._run.register_stream(symbol, stream, interval=interval)
+        return self._system.ready().register_stream(symbol, stream, interval=interval)
 
     def cancel_stream(self, symbol: str, stream: StreamType = StreamType.BAR) -> None:
         """End a stream: nothing more comes of it."""

@@ -13,9 +13,13 @@ import pyarrow as pa
 from backtape._core import LoadedSession, Tapes
 from backtape.arrow_types import positions_ns
 from backtape.calendars import Session
+from backtape.errors import RepositoryTimeout
+from backtape.prefetch import Prefetch
 from backtape.repositories.base import Piece, Repository
 
 _TRIES: Final = 3
+_Found = tuple[str, int, Piece, int]
+"""Symbol, interval (ns), rows that lie in gaps, and how many rows of the answer lie beside them."""
 Gaps = dict[tuple[str, int], list[tuple[int, int]]]
 """By symbol and interval (ns): start and end of each gap, ns UTC, half-open."""
 
@@ -43,11 +47,16 @@ class FillOutcome:
 
 
 class Filler:
-    """Asks a second store for what the first one lacks. `again`: whether it is asked again when it fails."""
+    """Asks a second store for what the first one lacks.
 
-    def __init__(self, repository: Repository, *, again: bool = True) -> None:
+    `again`: whether it is asked again when it fails. `timeout_s`: how long it may take for a session, in seconds; None
+    for ever. A store that takes longer is not asked again, and its thread is left alone.
+    """
+
+    def __init__(self, repository: Repository, *, again: bool = True, timeout_s: float | None = None) -> None:
         self._repository = repository
         self._tries = _TRIES if again else 1
+        self._timeout_s = timeout_s
 
     def fill(self, session: Session, loaded: LoadedSession, tapes: Tapes) -> tuple[Tapes | None, FillOutcome]:
         """Return the tapes with the fills of a session, or None where nothing came of it."""
@@ -62,15 +71,25 @@ class Filler:
         for number in range(1, self._tries + 1):
             outcome = replace(outcome, tries=number, filled=0, beside=0)
             try:
-                filled, counts = _added(tapes, [piece for key in _asked(gaps) for piece in self._pieces(key, gaps)])
+                filled, counts = _added(tapes, self._answer(gaps))
+            except RepositoryTimeout as error:
+                return None, replace(outcome, error=f"{type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001  # whatever a store fails with, its gaps are known and it is told
                 outcome = replace(outcome, error=f"{type(error).__name__}: {error}")
                 continue
             return filled, replace(outcome, filled=counts[0], beside=counts[1], error=None)
         return None, outcome
 
-    def _pieces(self, interval_ns: int, gaps: Gaps) -> Iterator[tuple[str, int, Piece, int]]:
-        """(symbol, interval, rows in gaps, rows beside them), one query for all symbols of an interval."""
+    def _answer(self, gaps: Gaps) -> list[_Found]:
+        def asked(_: str) -> list[_Found]:
+            return [piece for key in _asked(gaps) for piece in self._pieces(key, gaps)]
+
+        source = f"the second store {self._repository.name}"
+        found = Prefetch(asked, name="backtape-fill", source=source, timeout_s=self._timeout_s).take("the missing bars")
+        return found or []
+
+    def _pieces(self, interval_ns: int, gaps: Gaps) -> Iterator[_Found]:
+        """What is found, by one query for all symbols of an interval."""
         own = {symbol: spans for (symbol, ns), spans in gaps.items() if ns == interval_ns}
         start_ns = min(span[0] for spans in own.values() for span in spans)
         end_ns = max(span[1] for spans in own.values() for span in spans)
@@ -111,7 +130,7 @@ def _inside(rows: pa.Table, spans: list[tuple[int, int]], interval_ns: int) -> p
     return rows.filter(pa.array(fits))
 
 
-def _added(tapes: Tapes, pieces: list[tuple[str, int, Piece, int]]) -> tuple[Tapes, tuple[int, int]]:
+def _added(tapes: Tapes, pieces: list[_Found]) -> tuple[Tapes, tuple[int, int]]:
     """A copy of the tapes with the fills. Bad rows of the second store are left out; they end no run."""
     filled, rows, beside = tapes.copy(), 0, 0
     seen: dict[tuple[str, int], np.ndarray] = {}

@@ -57,7 +57,6 @@ class SystemManager:
         self._lock = threading.Lock()
         self._has_run = False
         self._speed = self.settings.speed
-        self._idle_timed_out = False
         self.time = TimeManager(calendar_of(self.settings.calendar))
         self.session_data = SessionData()
         self.upkeep = DataUpkeepThread(self.settings.upkeep)
@@ -71,6 +70,15 @@ class SystemManager:
     def coordinator(self) -> BacktestStreamCoordinator:
         """Merges the streams and moves time; a new one for each start."""
         return self._coordinator
+
+    def ready(self) -> BacktestStreamCoordinator:
+        """Return the coordinator of the next start, to register streams with; that of a run that is under way until it
+        is over. What the run before delivered is forgotten then.
+        """
+        with self._lock:
+            if self._has_run and not self.is_running:
+                self._renew()
+            return self._coordinator
 
     def start(self) -> None:
         """Start: strategies run on the coordinator's own thread, and this returns at once. Without strategies the
@@ -232,6 +240,7 @@ class SystemManager:
         """A coordinator is used once. One that was not begun keeps the streams that were registered."""
         if self._has_run or self._coordinator.state not in ("idle", "paused"):
             self._coordinator = self._assembled()
+            self._has_run = False
 
     def _assembled(self) -> BacktestStreamCoordinator:
         own = self.settings
