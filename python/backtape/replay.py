@@ -142,7 +142,7 @@ class Replay:
         return self._events_async(self._coordinator.chunks(_CHUNK_ROWS, whole=False))
 
     def moments(self) -> Iterator[Moment]:
-        """All events of one instant at a time, as columns. A timer splits its instant: bars come before it, quotes after."""
+        """All events of one instant at a time, as columns. A timer splits its instant: bars, timer, quotes."""
         return chain.from_iterable(chunk.moments() for chunk in self._coordinator.chunks(_MOMENT_ROWS, whole=False))
 
     def batches(self, rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
