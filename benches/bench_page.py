@@ -195,8 +195,8 @@ def page(run: Run, series: list[Series]) -> str:
 _PAGE: Final = """# How fast
 
 backtape beside what one would use instead, and beside what nothing can beat, in five jobs. This page is written by
-`make bench` (`make bench QUICK=1` takes a look in two minutes and writes nothing). Rust kernels alone: `cargo bench`. How late
-events are in a paced replay: `python benches/pace.py`.
+`make bench` (`make bench QUICK=1` takes a look in two minutes and writes nothing). Rust kernels alone: `cargo bench`.
+How late events are in a paced replay: `python benches/pace.py`.
 
 ## How to read
 
