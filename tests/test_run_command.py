@@ -242,8 +242,15 @@ class Terminal:
     def __init__(self) -> None:
         self.master, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
+        # Whatever these tests run in: what is under test is a terminal that can do what terminals can.
+        plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "CI")}
         self.process = subprocess.Popen(
-            COMMAND, stdin=self.slave, stdout=self.slave, stderr=self.slave, start_new_session=True
+            COMMAND,
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+            env={**plain, "TERM": "xterm-256color"},
         )
         self.seen = ""
 
