@@ -226,6 +226,14 @@ def test_only_what_is_asked_for_is_taken(tmp_path: Path) -> None:
     assert [(tape.kind, tape.symbol) for tape in store.tapes()] == [("trade", "B")]
 
 
+def test_symbols_that_have_only_some_of_the_kinds_are_taken_with_those(tmp_path: Path) -> None:
+    rows = {"bar": {"A": bars("A", 0)}, "trade": {"B": trades("B", 0)}}
+    assert backtape.ingest(rows, tmp_path, symbols="A").totals["written"] == 30
+    assert [tape.symbol for tape in open_store(tmp_path).tapes()] == ["A"]
+    with pytest.raises(ConfigError, match="no rows of kind trade"):
+        backtape.ingest(rows, tmp_path, symbols="A", kinds="trade")
+
+
 # Crashes
 
 Step = Callable[[], None]

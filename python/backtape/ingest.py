@@ -149,12 +149,15 @@ class Intake:
         self.counts: dict[TapeInfo, Counts] = {}
         self.rejected: list[tuple[str, str]] = []
         there = repository.tapes()
+        near = [tape for tape in there if symbols is None or tape.symbol in symbols]
         intervals = intervals_ns or tuple(
             ns for ns in BASE_INTERVALS_NS if any(tape.kind == "bar" and tape.interval_ns == ns for tape in there)
         )
-        asked = kinds or tuple(kind for kind in KINDS if any(tape.kind == kind for tape in there))
+        asked = kinds or tuple(kind for kind in KINDS if any(tape.kind == kind for tape in near))
         if not there:
             asked = ()
+        elif symbols is not None and not near:
+            asked = asked or KINDS[:1]  # the loader says which symbols are near
         self._loaders = {
             kind: SessionLoader(
                 repository,
@@ -172,11 +175,7 @@ class Intake:
             )
             for kind in asked
         }
-        self.left_out = tuple(
-            tape
-            for tape in there
-            if tape.kind in asked and (symbols is None or tape.symbol in symbols) and tape not in self.tapes(tape.kind)
-        )
+        self.left_out = tuple(tape for tape in near if tape.kind in asked and tape not in self.tapes(tape.kind))
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
