@@ -48,7 +48,7 @@ def measure(job: str, name: str, workload: str, size: float, cache: Path) -> Mea
     run = entry.make(work)
     prepare_s = time.perf_counter() - start
     seconds, facts = _timed(run)
-    peak_mb = _peak_mb()
+    peak_mb = process_peak_mb()
     told = facts()
     if work is not whole:
         expected = reference(job, work)
@@ -89,7 +89,7 @@ def _same(one: float, other: float) -> bool:
     return abs(one - other) <= 1e-9 * max(abs(one), abs(other))
 
 
-def _peak_mb() -> int:
+def process_peak_mb() -> int:
     """The most memory of this process. What getrusage tells may be that of the process which started this one."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []

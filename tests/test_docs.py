@@ -123,3 +123,8 @@ def test_links_of_the_pages_lead_somewhere() -> None:
     own = [(page, link) for page, link in links if "://" not in link]
     assert own, "the guard looked at nothing"
     assert [(page.name, link) for page, link in own if not (page.parent / link).exists()] == []
+
+
+def test_the_code_of_the_page_on_stores_runs_and_prints_what_stands_there() -> None:
+    done = run_page(ROOT / "docs" / "store.md")
+    assert {"console", "python", "text"} <= set(done)

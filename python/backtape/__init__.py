@@ -27,6 +27,8 @@ from backtape.errors import (
     RepositoryError,
     StateError,
 )
+from backtape.ingest import ingest
+from backtape.ingest_report import IngestReport
 from backtape.kernels import aggregate, find_gaps, merge
 from backtape.quality import QualityReport, quality
 from backtape.replay import Event, Replay, replay
@@ -34,6 +36,7 @@ from backtape.report import Report
 from backtape.repositories.base import Repository
 from backtape.repositories.opening import open  # noqa: A004  # the public name
 from backtape.sample import make_sample
+from backtape.verify import Verification, verify
 
 if _TYPE_CHECKING:
     from backtape.coordinator import BacktestStreamCoordinator
@@ -64,6 +67,7 @@ __all__ = [
     "FeedError",
     "FillOutcome",
     "Gap",
+    "IngestReport",
     "Ledger",
     "LedgerRow",
     "LookaheadError",
@@ -88,14 +92,17 @@ __all__ = [
     "SystemManager",
     "TimeManager",
     "Trade",
+    "Verification",
     "aggregate",
     "find_gaps",
     "get_system_manager",
+    "ingest",
     "make_sample",
     "merge",
     "open",
     "quality",
     "replay",
+    "verify",
 ]
 
 _WHEN_ASKED_FOR = {

@@ -45,7 +45,10 @@ def inspect(path: Source, calendar: Calendar = "XNYS", zone: Zone = None, debug:
 
         known = calendar_of(calendar)
         repository = repositories.open(path, zone=zone)
-        found = repositories.inspect(repository if isinstance(repository, repositories.ParquetRepository) else path)
+        if isinstance(repository, repositories.ParquetRepository | repositories.StoreRepository):
+            found = repositories.inspect(repository)
+        else:
+            found = repositories.inspect(path)
         console = output()
         console.print(found.name, style="bold", markup=False)
         if not found.kinds:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from backtape.repositories.base import Inspection, KindSummary, Piece, Repository
+from backtape.repositories.manifest import MANIFEST
 from backtape.repositories.opening import inspect, open  # noqa: A004  # the public name
 from backtape.repositories.parquet import ParquetRepository
+from backtape.repositories.store import StoreRepository
 
-__all__ = ["Inspection", "KindSummary", "ParquetRepository", "Piece", "Repository", "inspect", "open"]
+__all__ = [
+    "MANIFEST",
+    "Inspection",
+    "KindSummary",
+    "ParquetRepository",
+    "Piece",
+    "Repository",
+    "StoreRepository",
+    "inspect",
+    "open",
+]

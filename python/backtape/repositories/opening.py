@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -12,10 +13,12 @@ import pyarrow.fs as fs
 
 from backtape.errors import ConfigError, NaiveTimeError, RepositoryError
 from backtape.model import Kind
-from backtape.normalise import Shape
+from backtape.normalise import STAMP_TYPE, Shape
 from backtape.repositories.base import Inspection, KindSummary, Repository
 from backtape.repositories.layout import Entry, date_of
+from backtape.repositories.manifest import Part, StoredFile
 from backtape.repositories.parquet import ParquetRepository
+from backtape.repositories.store import StoreRepository, is_store
 
 SCHEMES: Final = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "mock")
 """What pyarrow reaches by URL. `mock` is its filesystem in memory, for tests."""
@@ -45,9 +48,11 @@ def open(  # noqa: A001  # the public name
     `s3://`, `gs://`, `abfs://`, `hdfs://`. Options of the filesystem stand behind a `?` (`s3://bucket/bars?region=...`),
     so there is no `?` in the glob of a URL. `label`, `zone`, `unit`, `columns` and `price_scale` are those of
     `backtape.normalise.Shape`; `kind`, `interval`, `symbol`, `dates` and `filesystem` those of `ParquetRepository`.
+    A folder with a manifest, made by `backtape.ingest`, opens as a `StoreRepository` and needs none of them.
 
     Raises:
-        ConfigError: a scheme that is not known, or an unknown setting.
+        ConfigError: a scheme that is not known, an unknown setting, or one that a store of backtape's own has no use
+            for.
         RepositoryError: nothing is there, or it cannot be reached.
     """
     text = str(url)
@@ -57,6 +62,11 @@ def open(  # noqa: A001  # the public name
         path = text = path.removeprefix("parquet:")
     if filesystem is None and path is not None and (match := _SCHEME.fullmatch(path)):
         filesystem, text = _reached(match[1], match[2], path)
+    if _is_own(filesystem, text):
+        declared = {"zone": zone, "unit": unit, "kind": kind, "interval": interval, "symbol": symbol}
+        odd = {"label": label != "start", "columns": bool(columns), "price_scale": price_scale != 1.0}
+        _refuse_declared(str(url), odd | {name: word is not None for name, word in declared.items()})
+        return StoreRepository(text, filesystem=filesystem, name=str(url))
     return ParquetRepository(
         text,
         filesystem=filesystem,
@@ -67,6 +77,18 @@ def open(  # noqa: A001  # the public name
         dates=dates,
         name=str(url),
     )
+
+
+def _is_own(filesystem: fs.FileSystem | None, path: str) -> bool:
+    if filesystem is None:
+        return is_store(fs.LocalFileSystem(), Path(path).expanduser().absolute().as_posix())
+    return is_store(filesystem, path)
+
+
+def _refuse_declared(url: str, declared: Mapping[str, bool]) -> None:
+    for name in [name for name, is_declared in declared.items() if is_declared]:
+        message = f"{name} cannot be given: {url} is a store of backtape's own, and says all of itself"
+        raise ConfigError(message, setting=name)
 
 
 def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, str]:
@@ -93,8 +115,8 @@ def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, st
     return filesystem, "/".join([root.rstrip("/"), *names[fixed:]])
 
 
-def inspect(store: str | PathLike[str] | ParquetRepository) -> Inspection:
-    """Tell what a store of Parquet files holds, from names and footers; rows are not read.
+def inspect(store: str | PathLike[str] | ParquetRepository | StoreRepository) -> Inspection:
+    """Tell what a store holds, from names and footers, or from its manifest; rows are not read.
 
     Where a file holds several symbols, their column is read; where a file has no statistics, its stamps are.
 
@@ -102,10 +124,12 @@ def inspect(store: str | PathLike[str] | ParquetRepository) -> Inspection:
         RepositoryError: nothing is there, or a file cannot be read.
         SchemaError: a file has no symbol, or another one than its name says.
     """
-    if not isinstance(store, ParquetRepository):
+    if not isinstance(store, ParquetRepository | StoreRepository):
         opened = open(store)
-        assert isinstance(opened, ParquetRepository), "paths and URLs open as Parquet"
+        assert isinstance(opened, ParquetRepository | StoreRepository), "paths and URLs open as one of these"
         store = opened
+    if isinstance(store, StoreRepository):
+        return Inspection(store.name, tuple(_stored(store)), ())
     alike: dict[tuple[Kind, int], list[Entry]] = {}
     unread = []
     for file in store.files():
@@ -148,3 +172,23 @@ def _summary(store: ParquetRepository, kind: Kind, interval_ns: int, files: list
         files=len(files),
         stamp=stamp,
     )
+
+
+def _stored(store: StoreRepository) -> Iterator[KindSummary]:
+    alike: dict[tuple[Kind, int], list[tuple[StoredFile, Part]]] = {}
+    for file in store.manifest.files:
+        for part in file.parts:
+            alike.setdefault((file.kind, part.interval_ns), []).append((file, part))
+    for (kind, interval_ns), found in sorted(alike.items()):
+        yield KindSummary(
+            kind=kind,
+            interval_ns=interval_ns,
+            symbols=tuple(sorted({symbol for _, part in found for symbol in part.symbols})),
+            days=tuple(file.session for file, _ in found),
+            rows=sum(part.rows for _, part in found),
+            first_ns=min(part.first_ns for _, part in found),
+            last_ns=max(part.last_ns for _, part in found),
+            bytes=sum(file.size for file, _ in found),
+            files=len(found),
+            stamp=str(STAMP_TYPE),
+        )

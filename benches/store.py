@@ -1,0 +1,136 @@
+"""From backtape's own store to `batches()`, beside pyarrow and polars that only read the same files.
+
+    python benches/store.py [--days 20] [--symbols 100,1000]
+
+Each contender runs in a process of its own, so that its peak of memory is its own. pyarrow and polars neither merge nor
+check hours nor verify a hash: they show what reading alone costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import backtape
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from backtape.calendars import calendar
+from measure import process_peak_mb
+
+MINUTE = 60_000_000_000
+RUNS = 3
+
+
+def make(folder: Path, symbols: int, days: int) -> None:
+    """Ingest days of minute bars that walk at random, in cents."""
+    names = [f"S{number:04}" for number in range(symbols)]
+    exchange = calendar("XNYS")
+    label = datetime.date(2013, 9, 30)
+    for number in range(days):
+        session = exchange.next_session(label)
+        label = session.label
+        stamps = np.arange(session.open_ns, session.close_ns, MINUTE)
+        chance = np.random.default_rng(number)
+        steps = chance.normal(0.0, 0.02, (4, symbols, len(stamps))).cumsum(axis=2)
+        prices = np.round(100.0 + np.sort(steps, axis=0), 2).reshape(4, -1)
+        ts = pa.array(np.tile(stamps, symbols)).cast(pa.timestamp("ns", "UTC"))
+        symbol = pa.DictionaryArray.from_arrays(
+            pa.array(np.repeat(np.arange(symbols, dtype=np.int32), len(stamps))), pa.array(names)
+        )
+        values = {"low": prices[0], "open": prices[1], "close": prices[2], "high": prices[3]}
+        volume = chance.integers(1, 500, prices.shape[1]) * 100.0
+        table = pa.table({"ts": ts, "symbol": symbol, **values, "volume": volume})
+        backtape.ingest(table, folder, start=label, end=label)
+
+
+def ours(folder: Path) -> int:
+    """All events of a replay."""
+    return sum(batch.num_rows for batch in backtape.replay(folder, kinds="bar").batches())
+
+
+def loaded(folder: Path) -> int:
+    """Rows as the store gives them, before the merge."""
+    pieces = backtape.open(folder).read("bar", interval_ns=MINUTE, symbols=None, start_ns=0, end_ns=2**62)
+    return sum(piece.rows.num_rows for piece in pieces)
+
+
+def one_symbol(folder: Path) -> int:
+    """One symbol of all."""
+    return sum(batch.num_rows for batch in backtape.replay(folder, kinds="bar", symbols="S0007").batches())
+
+
+def hashed(folder: Path) -> int:
+    """Bytes and their SHA-256, no rows."""
+    return sum(len(hashlib.sha256(path.read_bytes()).digest()) for path in sorted(folder.glob("bars/*.parquet")))
+
+
+def pyarrow_reads(folder: Path) -> int:
+    """One file after the other, as columns."""
+    return sum(pq.read_table(path).num_rows for path in sorted(folder.glob("bars/*.parquet")))
+
+
+def polars_reads(folder: Path) -> int:
+    """One file after the other, as columns."""
+    import polars
+
+    return sum(polars.read_parquet(path).height for path in sorted(folder.glob("bars/*.parquet")))
+
+
+CONTENDERS: dict[str, Callable[[Path], int]] = {
+    "backtape: replay(store).batches()": ours,
+    "backtape: StoreRepository.read() alone": loaded,
+    "backtape: one symbol, batches()": one_symbol,
+    "bytes and SHA-256 alone": hashed,
+    "pyarrow: read_table(), file by file": pyarrow_reads,
+    "polars: read_parquet(), file by file": polars_reads,
+}
+
+
+def measured(name: str, folder: Path) -> tuple[float, float, int]:
+    """Seconds of the first run and of the fastest, and the peak of memory in MB."""
+    seconds = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        CONTENDERS[name](folder)
+        seconds.append(time.perf_counter() - start)
+    return seconds[0], min(seconds), process_peak_mb()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=20)
+    parser.add_argument("--symbols", default="100,1000")
+    parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "FOLDER"), help="used by itself")
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measured(asked.one[0], Path(asked.one[1]))))
+        return
+    for symbols in map(int, asked.symbols.split(",")):
+        with tempfile.TemporaryDirectory() as place:
+            start = time.perf_counter()
+            make(Path(place), symbols, asked.days)
+            made_s = time.perf_counter() - start
+            rows = loaded(Path(place))
+            size = sum(path.stat().st_size for path in Path(place).glob("bars/*"))
+            print(f"\n### {symbols:,} symbols x {asked.days} days: {rows:,} rows, {size / 1e6:.1f} MB")
+            print(f"\nmade and ingested in {made_s:.1f} s\n")
+            print("| contender | M rows/s | seconds | first run | peak |\n| --- | ---: | ---: | ---: | ---: |")
+            for name in CONTENDERS:
+                command = [sys.executable, __file__, "--one", name, place]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                first_s, best_s, peak = json.loads(done.stdout)
+                rate = f"{rows / best_s / 1e6:.2f}" if name != "backtape: one symbol, batches()" else "-"
+                print(f"| {name} | {rate} | {best_s:.3f} | {first_s:.3f} | {peak} MB |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
