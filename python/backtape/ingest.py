@@ -199,8 +199,8 @@ class Intake:
         batches = []
         while (chunk := player.next_chunk(_CHUNK_ROWS, True)) is not None:
             batch = chunk.batch()
-            own = batch.filter(pc.equal(batch["kind"].cast(pa.string()), kind)).select(names)
-            batches.append(own)
+            if batch is not None:
+                batches.append(batch.filter(pc.equal(batch["kind"].cast(pa.string()), kind)).select(names))
         player.finish()
         empty = player.schema()
         table = pa.Table.from_batches(batches, schema=pa.schema([empty.field(name) for name in names]))
