@@ -15,7 +15,7 @@ from backtape.filling import Filler
 from backtape.flow import Pacing
 from backtape.narrow import narrowed
 from backtape.normalise import Shape
-from backtape.repositories.base import Repository
+from backtape.repositories.base import Repository, TellsByTime
 from backtape.request import request_of
 from backtape.session import SessionLoader
 from backtape.sources import Source, repository_of
@@ -67,9 +67,16 @@ def assemble(
     )
     repository = repository_of(source, shape, interval_ns=request.lone_interval_ns) if source is not None else None
     second = repository_of(fill, Shape(), interval_ns=request.lone_interval_ns) if fill is not None else None
-    loader = SessionLoader(repository, request, Filler(second, again=fill_again) if second is not None else None)
-    days = _days(repository, start, end)
-    played = window(exchange, start, end, days=days, hours=hours, grace_ns=request.grace_ns)
+    filler = Filler(second, again=fill_again) if second is not None else None
+    if isinstance(repository, TellsByTime):
+        played = window(
+            exchange, start, end, days=_days(repository, start, end), hours=hours, grace_ns=request.grace_ns
+        )
+        loader = SessionLoader(repository, request, filler, within_ns=_within(played))
+    else:
+        loader = SessionLoader(repository, request, filler)
+        days = _days(repository, start, end)
+        played = window(exchange, start, end, days=days, hours=hours, grace_ns=request.grace_ns)
     return BacktestStreamCoordinator(
         loader,
         _narrow(played, times, exchange.zone),
@@ -79,6 +86,10 @@ def assemble(
         streams=FedStreams(feeding or Feeding(), on_bad_rows=on_bad_rows, zone=exchange.zone),
         source=repository.name if repository is not None else "the feed",
     )
+
+
+def _within(played: Window) -> tuple[int, int] | None:
+    return (played.sessions[0].range[0], played.sessions[-1].range[1]) if played.sessions else None
 
 
 def _days(repository: Repository | None, start: When, end: When) -> tuple[int, int] | None:

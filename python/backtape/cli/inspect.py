@@ -42,10 +42,11 @@ def inspect(path: Source, calendar: Calendar = "XNYS", zone: Zone = None, debug:
     with one_line_errors(debug=debug):
         from backtape import repositories
         from backtape.calendars import calendar as calendar_of
+        from backtape.repositories.inspection import FileStore
 
         known = calendar_of(calendar)
         repository = repositories.open(path, zone=zone)
-        found = repositories.inspect(repository if isinstance(repository, repositories.ParquetRepository) else path)
+        found = repositories.inspect(repository if isinstance(repository, FileStore) else path)
         console = output()
         console.print(found.name, style="bold", markup=False)
         if not found.kinds:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from backtape.repositories.base import Inspection, KindSummary, Piece, Repository
-from backtape.repositories.opening import inspect, open  # noqa: A004  # the public name
+from backtape.repositories.inspection import inspect
+from backtape.repositories.opening import open  # noqa: A004  # the public name
 from backtape.repositories.parquet import ParquetRepository
 
 __all__ = ["Inspection", "KindSummary", "ParquetRepository", "Piece", "Repository", "inspect", "open"]
