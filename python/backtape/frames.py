@@ -55,9 +55,9 @@ def alpaca(frame: Frame) -> dict[str, pa.Table]:
 def yfinance(frame: Frame, *, symbol: str | None = None) -> dict[str, pa.Table]:
     """Return {symbol: table} of `yfinance.download(...)`, or of `Ticker(symbol).history(...)`, whose symbol is given.
 
-    Columns have two levels, price and ticker in either order, or one; then give `symbol`. The index carries its zone, and
-    a bar is stamped at its start. Where one ticker has a bar and another none, yfinance fills the row with NaN: such a
-    row is left out. `Adj Close` is passed over. With `auto_adjust=True`, the default of yfinance, all prices of a day
+    Columns have two levels, price and ticker in either order, or one; then give `symbol`. The index carries its zone,
+    and a bar is stamped at its start. Where one ticker has a bar and another none, yfinance fills the row with NaN:
+    such a row is left out. `Adj Close` is passed over. With `auto_adjust=True`, the default of yfinance, prices of days
     are changed by dividends and splits that came later: what was paid then is `auto_adjust=False`.
 
     Raises:

@@ -180,8 +180,8 @@ def _asked_for(repository: Repository, request: Request, within_ns: tuple[int, i
     """The tapes of a repository that fit a request."""
     there: Sequence[TapeInfo] = ()
     if within_ns is not None and isinstance(repository, TellsByTime):
-        there = repository.tapes_within(*within_ns)
-        known = {tape.symbol for tape in there if tape.kind in request.kinds}
+        there = repository.tapes_within(request.kinds, *within_ns)
+        known = {tape.symbol for tape in there}
         if not known or not known.issuperset(request.symbols or ()):
             there = ()
     there = there or repository.tapes()

@@ -7,7 +7,7 @@ import re
 import threading
 from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,8 +82,8 @@ class Repository(Protocol):
 class TellsByTime(Protocol):
     """A repository that must read files to know its symbols, and can be asked about some times alone."""
 
-    def tapes_within(self, start_ns: int, end_ns: int) -> Sequence[TapeInfo]:
-        """Return what is in the files that may hold rows of these times (ns UTC, half-open), and maybe more."""
+    def tapes_within(self, kinds: Collection[Kind], start_ns: int, end_ns: int) -> Sequence[TapeInfo]:
+        """Return what is in the files that may hold rows of some kinds and times (ns UTC, half-open)."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as fs
 
-from backtape.errors import ConfigError, RepositoryError, SchemaError
-from backtape.model import Kind, TapeInfo, interval_ns as interval_ns_of
+from backtape.errors import BacktapeError, ConfigError, RepositoryError, SchemaError
+from backtape.model import KINDS, Kind, TapeInfo, interval_ns as interval_ns_of
 from backtape.normalise import Shape, column_of, columns_of, kind_of_columns, normalise, stamps_of
 from backtape.repositories.base import Ahead, Asked, Location, Piece, in_order
 from backtape.repositories.layout import DAY_NS, Entry, Layout, Place, Prunable, Wanted, date_of, near_day
@@ -81,8 +81,8 @@ class BlockRepository:
         """The path or URL as given."""
         return self._name
 
-    def tapes(self, *, start_ns: int | None = None, end_ns: int | None = None) -> tuple[TapeInfo, ...]:
-        """Return what is there, sorted, each tape once; with times (ns UTC) only files that may hold rows of them.
+    def tapes(self) -> tuple[TapeInfo, ...]:
+        """Return what is there, sorted, each tape once.
 
         Names tell where they can, else the files do: their beginnings, and where symbols are in a column, all of it.
 
@@ -90,12 +90,27 @@ class BlockRepository:
             RepositoryError: a file cannot be read.
             SchemaError: there are files with rows, but none is of a kind that backtape knows.
         """
+        found, strange = self._told(Wanted(), KINDS)
+        if strange and not found:
+            path, names = strange[0].path, ", ".join(self.head(strange[0]).names)
+            message = f"{path} has columns of no kind (bars, quotes, trades): {names}"
+            raise SchemaError(message, source=path, found=names)
+        return tuple(sorted(found))
+
+    def tapes_within(self, kinds: Collection[Kind], start_ns: int, end_ns: int) -> tuple[TapeInfo, ...]:
+        """Return the same of the files that may hold rows of some kinds and times alone."""
+        return tuple(sorted(self._told(Wanted(start_ns=start_ns, end_ns=end_ns), kinds)[0]))
+
+    def _told(self, wanted: Wanted, kinds: Collection[Kind]) -> tuple[set[TapeInfo], list[Entry]]:
+        """The tapes in some files, and the files of no kind."""
         found: set[TapeInfo] = set()
         unsure: list[tuple[Entry, Kind]] = []
         strange: list[Entry] = []
         looked_at: dict[tuple[object, ...], Kind | None] = {}
-        for file in self._layout.files(Wanted(start_ns=start_ns, end_ns=end_ns)):
+        for file in self._layout.files(wanted):
             place = file.place
+            if place.kind is not None and place.kind not in kinds:
+                continue
             alike = (place.kind, place.interval_ns, place.symbol or file.path)
             is_sure = self._layout.sure_of_symbol(place)
             if not is_sure or alike not in looked_at:
@@ -103,6 +118,8 @@ class BlockRepository:
             kind = looked_at[alike]
             if kind is None:
                 strange.extend([file] if self.head(file).names else [])
+            elif kind not in kinds:
+                continue
             elif is_sure and place.symbol is not None:
                 found.add(TapeInfo(kind, self.interval_of(file, kind), place.symbol))
             else:
@@ -110,15 +127,7 @@ class BlockRepository:
         words = in_order(self.symbols_of, (file for file, _ in unsure), workers=self._workers)
         for (file, kind), symbols in zip(unsure, words, strict=True):
             found.update(TapeInfo(kind, self.interval_of(file, kind), symbol) for symbol in symbols)
-        if strange and not found and start_ns is None:
-            path, names = strange[0].path, ", ".join(self.head(strange[0]).names)
-            message = f"{path} has columns of no kind (bars, quotes, trades): {names}"
-            raise SchemaError(message, source=path, found=names)
-        return tuple(sorted(found))
-
-    def tapes_within(self, start_ns: int, end_ns: int) -> tuple[TapeInfo, ...]:
-        """Return the same of the files that may hold rows of these times alone."""
-        return self.tapes(start_ns=start_ns, end_ns=end_ns)
+        return found, strange
 
     def days(self) -> tuple[int, int] | None:
         """Return the first and the last stamp of the store (ns UTC, both inclusive), or None where it has no rows.
@@ -277,7 +286,11 @@ class BlockRepository:
 
     def _holds(self, file: Entry, folder: str, what: Prunable) -> bool:
         """Whether what folder or file names of one sort say is so at the beginning of one of the files."""
-        head, place = self.head(file), file.place
+        place = file.place
+        try:
+            head = self.head(file)
+        except BacktapeError:
+            return True  # to be reported by the read of these rows
         if what == "name":
             return place.symbol_at == folder and not (head.symbols or head.sample_symbols) - {place.symbol}
         if self._dates == "rows" or place.day_at != folder or place.day is None:
@@ -305,12 +318,13 @@ class BlockRepository:
         known = frozenset([symbol]) if symbol is not None else (head.symbols or self._distinct.get(file.path))
         if asked.symbols is not None and known is not None and known.isdisjoint(asked.symbols):
             return None
-        if head.bounds_ns is not None and not _meets(head.bounds_ns, asked):
+        bounds_ns = head.bounds_ns
+        if bounds_ns is not None and not (bounds_ns[0] < asked.end_ns and asked.start_ns < bounds_ns[1]):
             return None
         survey = self._surveys.get(file.path)
         if survey is not None:
             self._check_day(file, survey.range_ns)
-            if not survey.rows or (survey.range_ns is not None and not _meets(_half_open(survey.range_ns), asked)):
+            if not survey.meets(asked.start_ns, asked.end_ns):
                 return None
         key = (file.path, asked.kind, asked.interval_ns, asked.symbols)
         rows = self._ahead.within(key, asked.start_ns, asked.end_ns)
@@ -379,12 +393,3 @@ class BlockRepository:
             )
         if message:
             raise RepositoryError(message, repository=self._name, path=file.path)
-
-
-def _half_open(range_ns: tuple[int, int]) -> tuple[int, int]:
-    return range_ns[0], range_ns[1] + 1
-
-
-def _meets(span_ns: tuple[int, int], asked: Asked) -> bool:
-    """Whether two half-open spans have an instant in common."""
-    return span_ns[0] < asked.end_ns and asked.start_ns < span_ns[1]

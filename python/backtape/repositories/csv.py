@@ -141,7 +141,10 @@ class CsvFormat:
         types[wanted[columns["ts"]]] = written.type
         if "symbol" in columns:
             types[wanted[columns["symbol"]]] = _SYMBOL
-        skipped = 1 if dialect.has_header and line == 1 else 0
+        if dialect.has_header and line == 1:
+            data = data.partition(b"\n")[2]
+        if not data.strip():
+            return pa.schema([(name, types[at]) for name, at in wanted.items()]).empty_table()
         formats = [*written.formats] or [pa_csv.ISO8601]
         try:
             rows = pa_csv.read_csv(
@@ -149,7 +152,6 @@ class CsvFormat:
                 pa_csv.ReadOptions(
                     use_threads=False,
                     block_size=len(data) + 1,
-                    skip_rows=skipped,
                     column_names=[str(at) for at in range(len(names))],
                 ),
                 pa_csv.ParseOptions(delimiter=dialect.delimiter),

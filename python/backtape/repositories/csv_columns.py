@@ -68,16 +68,16 @@ class StampText:
 
 
 def stamp_text(first: str, *, stamp_format: str | None, source: str, column: str) -> StampText:
-    """Return how a column is written whose first stamp is this.
+    """Return how a column is written whose first stamp is this; empty where it has none.
 
     Raises:
         SchemaError: it is written in a way that may mean several things, or nothing.
     """
     if stamp_format is not None:
         return StampText(pa.timestamp("ns", "UTC" if "%z" in stamp_format else None), (stamp_format,))
-    if not first or _INTEGER.fullmatch(first):
+    if _INTEGER.fullmatch(first) or (not first and column.lower() in NANOSECOND_NAMES):
         return StampText(pa.int64())
-    if _ZONED.fullmatch(first):
+    if not first or _ZONED.fullmatch(first):
         return StampText(pa.timestamp("ns", "UTC"))
     if _NAIVE.fullmatch(first):
         return StampText(pa.timestamp("ns"))

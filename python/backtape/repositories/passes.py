@@ -117,6 +117,12 @@ class Survey:
     range_ns: tuple[int, int] | None
     is_sorted: bool
 
+    def meets(self, start_ns: int, end_ns: int) -> bool:
+        """Whether rows may count at these times (half-open); where no row has a stamp they may at any time."""
+        if self.range_ns is None:
+            return self.rows > 0
+        return self.range_ns[0] < end_ns and start_ns <= self.range_ns[1]
+
 
 class Surveyor:
     """Counts rows and looks at stamps, block by block."""
