@@ -36,6 +36,10 @@ def test_the_code_of_the_page_on_systems_runs_and_prints_what_stands_there() -> 
     assert {"console", "toml"} <= set(done)
 
 
+def test_the_code_of_the_page_on_files_runs_and_prints_what_stands_there() -> None:
+    assert run_page(ROOT / "docs" / "files.md") == ["python", "text", "python", "text"]
+
+
 def test_the_strategy_of_the_readme_gives_what_stands_there(capsys: pytest.CaptureFixture[str]) -> None:
     backtape.make_sample("data", symbols=3, sessions=3)
     blocks = [block for block in blocks_of(ROOT / "README.md") if block.language == "python"]

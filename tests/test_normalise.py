@@ -306,7 +306,7 @@ def test_what_files_cannot_tell_is_declared_and_prunes_all_the_same(tmp_path: Pa
 @pytest.mark.parametrize(
     ("url", "error", "message"),
     [
-        ("duckdb:///x", ConfigError, r"unknown scheme 'duckdb'.*parquet:PATH, file://, s3://.*SQL.*later"),
+        ("duckdb:///x", ConfigError, r"unknown scheme 'duckdb'.*parquet:PATH, csv:PATH.*file://, s3://.*SQL.*later"),
         ("postgresql://host/db", ConfigError, "unknown scheme 'postgresql'"),
         ("file://host-or-folder/store", ConfigError, "cannot be opened"),
         ("nowhere", RepositoryError, "there is no file or folder .*nowhere"),

@@ -3,6 +3,7 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from backtape import frames
 from backtape._core import (
     Bar,
     Changes,
@@ -95,6 +96,7 @@ __all__ = [
     "Verification",
     "aggregate",
     "find_gaps",
+    "frames",
     "get_system_manager",
     "ingest",
     "make_sample",

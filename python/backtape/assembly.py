@@ -15,7 +15,7 @@ from backtape.filling import Filler
 from backtape.flow import Pacing
 from backtape.narrow import narrowed
 from backtape.normalise import Shape
-from backtape.repositories.base import Repository
+from backtape.repositories.base import Repository, TellsByTime
 from backtape.request import request_of
 from backtape.session import SessionLoader
 from backtape.sources import Source, repository_of
@@ -70,9 +70,15 @@ def assemble(
     # Half of the time that a session may take: the rest is for the first store, which the session can't do without.
     fill_s = pacing.timeout_s / 2 if pacing.timeout_s is not None else None
     filler = Filler(second, again=fill_again, timeout_s=fill_s) if second is not None else None
-    loader = SessionLoader(repository, request, filler)
-    days = _days(repository, start, end)
-    played = window(exchange, start, end, days=days, hours=hours, grace_ns=request.grace_ns)
+    if isinstance(repository, TellsByTime):
+        played = window(
+            exchange, start, end, days=_days(repository, start, end), hours=hours, grace_ns=request.grace_ns
+        )
+        loader = SessionLoader(repository, request, filler, within_ns=_within(played))
+    else:
+        loader = SessionLoader(repository, request, filler)
+        days = _days(repository, start, end)
+        played = window(exchange, start, end, days=days, hours=hours, grace_ns=request.grace_ns)
     return BacktestStreamCoordinator(
         loader,
         _narrow(played, times, exchange.zone),
@@ -82,6 +88,10 @@ def assemble(
         streams=FedStreams(feeding or Feeding(), on_bad_rows=on_bad_rows, zone=exchange.zone),
         source=repository.name if repository is not None else "the feed",
     )
+
+
+def _within(played: Window) -> tuple[int, int] | None:
+    return (played.sessions[0].range[0], played.sessions[-1].range[1]) if played.sessions else None
 
 
 def _days(repository: Repository | None, start: When, end: When) -> tuple[int, int] | None:

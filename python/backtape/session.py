@@ -12,7 +12,7 @@ from backtape.calendars import Session
 from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, LabelError, UnknownSymbolError
 from backtape.filling import Filler, FillOutcome
 from backtape.model import Kind, TapeInfo, interval_name
-from backtape.repositories.base import Repository
+from backtape.repositories.base import Repository, TellsByTime
 from backtape.repositories.memory import MemoryRepository
 from backtape.request import Request
 
@@ -23,19 +23,27 @@ class SessionLoader:
     """Loads sessions of one request from one repository. Any thread may call it, one at a time.
 
     `repository` None: there is nothing but what is fed. `filler`: fills the gaps of bars. `fills` tells what became of
-    them, session by session.
+    them, session by session. `within_ns`: from when to when sessions are loaded, where that is known (ns UTC,
+    half-open): files of other times need not tell their symbols.
 
     Raises:
         UnknownSymbolError: the repository has no row of a symbol that was asked for.
         ConfigError: it has rows, but none of the kinds or intervals asked for.
     """
 
-    def __init__(self, repository: Repository | None, request: Request, filler: Filler | None = None) -> None:
+    def __init__(
+        self,
+        repository: Repository | None,
+        request: Request,
+        filler: Filler | None = None,
+        *,
+        within_ns: tuple[int, int] | None = None,
+    ) -> None:
         self._repository = repository
         self._request = request
         self._filler = filler
         self.fills: list[FillOutcome] = []
-        self.tapes = _asked_for(repository, request) if repository is not None else ()
+        self.tapes = _asked_for(repository, request, within_ns) if repository is not None else ()
         self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
         self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
 
@@ -132,9 +140,14 @@ class SessionLoader:
         if self._repository is None:
             return tapes
         only_source = isinstance(self._repository, MemoryRepository)
+        by_time = isinstance(self._repository, TellsByTime)
         for kind, interval_ns in dict.fromkeys((tape.kind, tape.interval_ns) for tape in asked):
             pieces = self._repository.read(
-                kind, interval_ns=interval_ns, symbols=request.symbols, start_ns=start_ns, end_ns=end_ns
+                kind,
+                interval_ns=interval_ns,
+                symbols=self.symbols if by_time else request.symbols,
+                start_ns=start_ns,
+                end_ns=end_ns,
             )
             for piece in pieces:
                 tapes.add(
@@ -183,9 +196,15 @@ class SessionLoader:
         warnings.warn(str(error), stacklevel=2)
 
 
-def _asked_for(repository: Repository, request: Request) -> tuple[TapeInfo, ...]:
+def _asked_for(repository: Repository, request: Request, within_ns: tuple[int, int] | None) -> tuple[TapeInfo, ...]:
     """The tapes of a repository that fit a request."""
-    there = repository.tapes()
+    there: Sequence[TapeInfo] = ()
+    if within_ns is not None and isinstance(repository, TellsByTime):
+        there = repository.tapes_within(request.kinds, *within_ns)
+        known = {tape.symbol for tape in there}
+        if not known or not known.issuperset(request.symbols or ()):
+            there = ()
+    there = there or repository.tapes()
     if request.symbols is not None:
         _check_symbols(repository, request.symbols, there)
         there = [tape for tape in there if tape.symbol in set(request.symbols)]

@@ -9,18 +9,21 @@ import typer
 from backtape.cli.console import Debug, examples, one_line_errors, output
 from backtape.cli.figures import count, plural, size
 from backtape.cli.options import Calendar, Source, Zone
-from backtape.model import interval_name
+from backtape.model import Kind, interval_name
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    import pyarrow as pa
     from rich.table import Table
 
     from backtape.calendars import Calendar as ExchangeCalendar
     from backtape.cli.label_guess import Guess
-    from backtape.repositories import KindSummary, Repository
+    from backtape.label_evidence import TradeEvidence
+    from backtape.repositories import Inspection, KindSummary, Repository
 
 _NAMES_MAX: Final = 8
+_TRADES_NS: Final = 1_800_000_000_000
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,24 +40,26 @@ def add_to(app: typer.Typer) -> None:
 def inspect(path: Source, calendar: Calendar = "XNYS", zone: Zone = None, debug: Debug = False) -> None:
     """Show what a store holds: kinds, symbols, days, rows, stamps, and which end of its interval stamps a bar.
 
-    Only what the files say about themselves is read, and a few bars around the last opens.
+    Of Parquet only what the files say about themselves is read, and a few rows around the last opens. Files of other
+    formats do not say much, so they are read once.
     """
     with one_line_errors(debug=debug):
         from backtape import repositories
         from backtape.calendars import calendar as calendar_of
+        from backtape.repositories.inspection import FileStore
 
         known = calendar_of(calendar)
         repository = repositories.open(path, zone=zone)
-        if isinstance(repository, repositories.ParquetRepository | repositories.StoreRepository):
-            found = repositories.inspect(repository)
-        else:
-            found = repositories.inspect(path)
+        own = repository if isinstance(repository, FileStore | repositories.StoreRepository) else path
+        found = repositories.inspect(own)
         console = output()
         console.print(found.name, style="bold", markup=False)
         if not found.kinds:
             console.print("holds no bars, quotes or trades")
         for summary in found.kinds:
-            guess = _guess(repository, summary, known) if summary.kind == "bar" else None
+            guess: Guess | TradeEvidence | None = None
+            if summary.kind == "bar":
+                guess = _by_trades(repository, summary, found, known) or _guess(repository, summary, known)
             console.print(f"\n[bold cyan]{title(summary)}[/]")
             console.print(describe(summary, known.zone, guess))
         if found.unread:
@@ -68,7 +73,7 @@ def title(summary: KindSummary) -> str:
     return f"bars {interval_name(summary.interval_ns)}" if summary.kind == "bar" else f"{summary.kind}s"
 
 
-def describe(summary: KindSummary, zone: ZoneInfo, guess: Guess | None) -> Table:
+def describe(summary: KindSummary, zone: ZoneInfo, guess: Guess | TradeEvidence | None) -> Table:
     """Return what is known about one kind of rows, a line each."""
     from rich.table import Table
     from rich.text import Text
@@ -95,6 +100,24 @@ def describe(summary: KindSummary, zone: ZoneInfo, guess: Guess | None) -> Table
     return table
 
 
+def _by_trades(
+    repository: Repository, summary: KindSummary, found: Inspection, known: ExchangeCalendar
+) -> TradeEvidence | None:
+    """What trades of the half hour after the last open say of the label; None where they say nothing."""
+    from backtape.label_evidence import label_by_trades
+
+    traded = {symbol for other in found.kinds if other.kind == "trade" for symbol in other.symbols}
+    symbols = [symbol for symbol in summary.symbols if symbol in traded]
+    if not symbols or summary.last_ns is None:
+        return None
+    open_ns = known.session_of(summary.last_ns).open_ns
+    times = open_ns, open_ns + _TRADES_NS
+    bars = _rows(repository, "bar", summary.interval_ns, symbols[0], times)
+    trades = _rows(repository, "trade", 0, symbols[0], times)
+    evidence = label_by_trades(bars, trades, interval_ns=summary.interval_ns) if bars and trades else None
+    return evidence if evidence is not None and evidence.label is not None else None
+
+
 def _guess(repository: Repository, summary: KindSummary, known: ExchangeCalendar) -> Guess | None:
     """Guess the label of bars at the last few sessions that the store reaches; None where no stamp can be placed."""
     from backtape.cli.label_guess import SESSIONS_MAX, guess_label
@@ -105,3 +128,14 @@ def _guess(repository: Repository, summary: KindSummary, known: ExchangeCalendar
     while len(sessions) < SESSIONS_MAX and sessions[0].open_ns > summary.first_ns:
         sessions.insert(0, known.previous_session(sessions[0].label))
     return guess_label(repository, interval_ns=summary.interval_ns, symbols=summary.symbols, sessions=sessions)
+
+
+def _rows(repository: Repository, kind: Kind, interval_ns: int, symbol: str, times: tuple[int, int]) -> pa.Table | None:
+    """Rows of one symbol between two times, sorted; None without any."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    read = repository.read(kind, interval_ns=interval_ns, symbols=[symbol], start_ns=times[0], end_ns=times[1])
+    parts = [piece.rows if piece.symbol is not None else piece.rows.drop_columns(["symbol"]) for piece in read]
+    rows = pa.concat_tables(parts) if parts else None
+    return rows.filter(pc.is_valid(rows["ts"])).sort_by("ts") if rows is not None else None

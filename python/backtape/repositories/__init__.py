@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from backtape.repositories.base import Inspection, KindSummary, Piece, Repository
+from backtape.repositories.inspection import inspect
 from backtape.repositories.manifest import MANIFEST
-from backtape.repositories.opening import inspect, open  # noqa: A004  # the public name
+from backtape.repositories.opening import open  # noqa: A004  # the public name
 from backtape.repositories.parquet import ParquetRepository
 from backtape.repositories.store import StoreRepository
 

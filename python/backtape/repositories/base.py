@@ -7,7 +7,7 @@ import re
 import threading
 from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +78,15 @@ class Repository(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsByTime(Protocol):
+    """A repository that must read files to know its symbols, and can be asked about some times alone."""
+
+    def tapes_within(self, kinds: Collection[Kind], start_ns: int, end_ns: int) -> Sequence[TapeInfo]:
+        """Return what is in the files that may hold rows of some kinds and times (ns UTC, half-open)."""
+        ...
+
+
 @dataclass(frozen=True)
 class KindSummary:
     """What a store holds of one kind and interval.
@@ -126,16 +135,17 @@ def blaming(repository: str, path: str) -> Iterator[None]:
 class Location:
     """Where the files of a store are: below `root` those that fit the glob `pattern` (one part per name; empty: all).
 
-    `is_one_file`: a file that was named outright, whatever its suffix.
+    `is_one_file`: a file that was named outright, whatever its suffix. `suffixes`: how the names of its files end.
     """
 
     filesystem: fs.FileSystem
     root: str
     pattern: tuple[str, ...]
     is_one_file: bool
+    suffixes: tuple[str, ...] = SUFFIXES
 
     @staticmethod
-    def of(filesystem: fs.FileSystem, path: str, *, repository: str) -> Location:
+    def of(filesystem: fs.FileSystem, path: str, *, repository: str, suffixes: tuple[str, ...] = SUFFIXES) -> Location:
         """Find a folder, a file or a glob (`*`, `?`, `[..]`, `**` for folders of any depth) on a filesystem.
 
         What is there under the very name counts before the name is taken as a glob.
@@ -150,11 +160,12 @@ class Location:
         with blaming(repository, path):
             found = filesystem.get_file_info(path or "/").type
             if found == fs.FileType.Directory:
-                return Location(filesystem, path, (), is_one_file=False)
+                return Location(filesystem, path, (), is_one_file=False, suffixes=suffixes)
             if found == fs.FileType.File:
-                return Location(filesystem, path.rpartition("/")[0], (names[-1],), is_one_file=True)
+                root = path.rpartition("/")[0]
+                return Location(filesystem, root, (names[-1],), is_one_file=True, suffixes=suffixes)
             if fixed < len(names) and filesystem.get_file_info(root or "/").type == fs.FileType.Directory:
-                return Location(filesystem, root, tuple(names[fixed:]), is_one_file=False)
+                return Location(filesystem, root, tuple(names[fixed:]), is_one_file=False, suffixes=suffixes)
         raise RepositoryError(f"there is no file or folder {path}", repository=repository, path=path)
 
     @property
@@ -167,7 +178,7 @@ class Location:
         parts = path[len(self.root) :].strip("/").split("/")
         if self.is_one_file:
             return is_file and (*parts,) == self.pattern
-        if parts[-1].startswith(("_", ".")) or (is_file and not parts[-1].lower().endswith(SUFFIXES)):
+        if parts[-1].startswith(("_", ".")) or (is_file and not parts[-1].lower().endswith(self.suffixes)):
             return False
         return _reaches(parts, self.pattern, is_file=is_file)
 

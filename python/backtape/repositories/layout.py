@@ -155,13 +155,13 @@ def spread(items: Sequence[_T]) -> list[_T]:
     return [items[index] for index in sorted({0, len(items) // 2, len(items) - 1})] if items else []
 
 
-def said_by(name: str) -> Said:
+def said_by(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> Said:
     """Return what the name of a folder or file says, whatever is around it.
 
     >>> said_by("bars_1m").interval_ns, said_by("symbol=EUR%2FUSD").symbol, said_by("BRK.B.parquet").symbol
     (60000000000, 'EUR/USD', 'BRK.B')
     """
-    stem = next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
+    stem = next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), name)
     key, equals, value = stem.partition("=")
     if equals:
         return _said_in_hive_form(key.lower(), unquote(value))
@@ -219,10 +219,10 @@ def date_of(day: int) -> datetime.date:
     return datetime.date.fromordinal(day + _EPOCH)
 
 
-def place_of_root(root: str, place: Place) -> Place:
+def place_of_root(root: str, place: Place, say: Callable[[str], Said] = said_by) -> Place:
     """What the path of the root itself says, in its last four names: to open `bars_1m/IBM` is to open IBM's bars."""
     names = root.split("/")[-4:]
-    said = [said_by(name) for name in names]
+    said = [say(name) for name in names]
     start = next((at for at, one in enumerate(said) if one.what == "kind" or "=" in names[at]), len(said))
     for one in said[start:]:
         place = place.told(one, None)
@@ -276,7 +276,7 @@ def _order(entry: Entry) -> tuple[list[str | int], str]:
 
 
 class Layout:
-    """The files of one store. `holds` looks into one file to tell whether what its path says is so."""
+    """The files of one store. `holds` tells whether what a path says is so in one file, `say` reads names."""
 
     def __init__(
         self,
@@ -285,13 +285,15 @@ class Layout:
         place: Place,
         repository: str,
         holds: Callable[[Entry, str, Prunable], bool],
+        say: Callable[[str], Said] = said_by,
     ) -> None:
         self._location = location
         self._repository = repository
         self._holds = holds
         self._folders: dict[str, Folder] = {}
         self._held: dict[tuple[str, Prunable], bool] = {}
-        self._place = place_of_root(location.root, place)
+        self._say = say
+        self._place = place_of_root(location.root, place, say)
 
     def files(self, wanted: Wanted) -> Iterator[Entry]:
         """Yield the files that may hold what is wanted, by what their paths say, in a fixed order."""
@@ -380,7 +382,7 @@ class Layout:
             inner = f"{path}/{name}" if path or self._location.is_local else name
             if not self._location.covers(inner, is_file=is_file):
                 continue
-            said = said_by(name)
+            said = self._say(name)
             entry = Entry(inner, is_file, size, said, place.told(said, path))
             entries.append(entry)
             if not is_file and inner in below:

@@ -1,22 +1,22 @@
-"""Opens a store by its path or URL, and tells what is in it."""
+"""Opens a store by its path or URL."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.fs as fs
 
-from backtape.errors import ConfigError, NaiveTimeError, RepositoryError
+from backtape.errors import ConfigError, RepositoryError
 from backtape.model import Kind
-from backtape.normalise import STAMP_TYPE, Shape
-from backtape.repositories.base import Inspection, KindSummary, Repository
-from backtape.repositories.layout import Entry, date_of
-from backtape.repositories.manifest import Part, StoredFile
+from backtape.normalise import Shape
+from backtape.repositories.base import Repository
+from backtape.repositories.format_of import format_of
 from backtape.repositories.parquet import ParquetRepository
 from backtape.repositories.store import StoreRepository, is_store
 
@@ -41,42 +41,87 @@ def open(  # noqa: A001  # the public name
     symbol: str | None = None,
     dates: Literal["names", "rows"] = "names",
     filesystem: fs.FileSystem | None = None,
+    stamp: Literal["ts_event", "ts_recv"] | None = None,
+    delimiter: str | None = None,
+    header: Sequence[str] | None = None,
+    stamp_format: str | None = None,
+    decompressed_bytes_max: int | None = None,
 ) -> Repository:
     """Open a store of market data.
 
-    `url` is a path (folder, file or glob), `parquet:` and a path or URL, or a URL that pyarrow reaches: `file://`,
-    `s3://`, `gs://`, `abfs://`, `hdfs://`. Options of the filesystem stand behind a `?` (`s3://bucket/bars?region=...`),
-    so there is no `?` in the glob of a URL. `label`, `zone`, `unit`, `columns` and `price_scale` are those of
-    `backtape.normalise.Shape`; `kind`, `interval`, `symbol`, `dates` and `filesystem` those of `ParquetRepository`.
-    A folder with a manifest, made by `backtape.ingest`, opens as a `StoreRepository` and needs none of them.
+    `url` is a path (folder, file or glob), or a URL that pyarrow reaches: `file://`, `s3://`, `gs://`, `abfs://`,
+    `hdfs://`. Options of the filesystem stand behind a `?` (`s3://bucket/bars?region=...`), so there is no `?` in the
+    glob of a URL. How names end tells the format: Parquet, CSV or DBN. A word before the path or URL says it too:
+    `parquet:`, `csv:`, `polygon:`, `databento:`.
+
+    `label`, `zone`, `unit`, `columns` and `price_scale` are those of `backtape.normalise.Shape`; `kind`, `interval`,
+    `symbol`, `dates` and `filesystem` those of `ParquetRepository`; the rest those of `CsvRepository` and
+    `DatabentoRepository`. Polygon's and Databento's files say all that is in the first two groups themselves, and so
+    does a folder with a manifest, made by `backtape.ingest`: it opens as a `StoreRepository`.
 
     Raises:
-        ConfigError: a scheme that is not known, an unknown setting, or one that a store of backtape's own has no use
-            for.
+        ConfigError: a scheme that is not known, an unknown setting, or one that the format has no use for.
         RepositoryError: nothing is there, or it cannot be reached.
     """
     text = str(url)
+    word, text = _word_before(text) if isinstance(url, str) else ("", text)
+    if filesystem is None and isinstance(url, str) and (match := _SCHEME.fullmatch(text)):
+        filesystem, text = _reached(match[1], match[2], text)
+    own_store = word in ("", "parquet") and _is_own(filesystem, text)
+    form = "store" if own_store else word or format_of(text, filesystem)
     shape = Shape(label=label, zone=zone, unit=unit, columns=dict(columns or {}), price_scale=price_scale)
-    path = text if isinstance(url, str) else None
-    if path is not None and path.startswith("parquet:"):
-        path = text = path.removeprefix("parquet:")
-    if filesystem is None and path is not None and (match := _SCHEME.fullmatch(path)):
-        filesystem, text = _reached(match[1], match[2], path)
-    if _is_own(filesystem, text):
-        declared = {"zone": zone, "unit": unit, "kind": kind, "interval": interval, "symbol": symbol}
-        odd = {"label": label != "start", "columns": bool(columns), "price_scale": price_scale != 1.0}
-        _refuse_declared(str(url), odd | {name: word is not None for name, word in declared.items()})
-        return StoreRepository(text, filesystem=filesystem, name=str(url))
-    return ParquetRepository(
-        text,
-        filesystem=filesystem,
-        shape=shape,
-        kind=kind,
-        interval=interval,
-        symbol=symbol,
-        dates=dates,
-        name=str(url),
-    )
+    own: dict[str, object] = {
+        "delimiter": delimiter,
+        "header": header,
+        "stamp_format": stamp_format,
+        "decompressed_bytes_max": decompressed_bytes_max,
+        "stamp": stamp,
+        "shape": shape if shape != Shape() else None,
+        "kind": kind,
+        "interval": interval,
+        "symbol": symbol,
+        "dates": dates if dates != "names" else None,
+    }
+    options = {name: value for name, value in own.items() if value is not None}
+    for name in options:
+        if name not in _OPTIONS[form]:
+            raise _no_use(form, name, shape, url)
+    return _FORMATS[form](text, filesystem=filesystem, name=str(url), **options)
+
+
+def _polygon(path: str, **options: Any) -> Repository:  # noqa: ANN401  # checked against _OPTIONS
+    from backtape.repositories.polygon import PolygonRepository
+
+    return PolygonRepository(path, **options)
+
+
+def _databento(path: str, **options: Any) -> Repository:  # noqa: ANN401  # checked against _OPTIONS
+    from backtape.repositories.databento import DatabentoRepository
+
+    return DatabentoRepository(path, **options)
+
+
+def _csv(path: str, **options: Any) -> Repository:  # noqa: ANN401  # checked against _OPTIONS
+    from backtape.repositories.csv import CsvRepository
+
+    return CsvRepository(path, **options)
+
+
+_PLACE: Final = frozenset({"shape", "kind", "interval", "symbol", "dates"})
+_FORMATS: Final[dict[str, Callable[..., Repository]]] = {
+    "store": StoreRepository,
+    "parquet": ParquetRepository,
+    "csv": _csv,
+    "polygon": _polygon,
+    "databento": _databento,
+}
+_OPTIONS: Final[dict[str, frozenset[str]]] = {
+    "store": frozenset(),
+    "parquet": _PLACE,
+    "csv": _PLACE | {"delimiter", "header", "stamp_format", "decompressed_bytes_max"},
+    "polygon": frozenset({"decompressed_bytes_max"}),
+    "databento": frozenset({"stamp", "decompressed_bytes_max"}),
+}
 
 
 def _is_own(filesystem: fs.FileSystem | None, path: str) -> bool:
@@ -85,10 +130,26 @@ def _is_own(filesystem: fs.FileSystem | None, path: str) -> bool:
     return is_store(filesystem, path)
 
 
-def _refuse_declared(url: str, declared: Mapping[str, bool]) -> None:
-    for name in [name for name, is_declared in declared.items() if is_declared]:
+def _no_use(form: str, name: str, shape: Shape, url: object) -> ConfigError:
+    """The error for an option that a format does not take."""
+    if name == "shape":
+        name = next(one.name for one in fields(shape) if getattr(shape, one.name) != getattr(Shape(), one.name))
+    if form == "store":
         message = f"{name} cannot be given: {url} is a store of backtape's own, and says all of itself"
-        raise ConfigError(message, setting=name)
+        return ConfigError(message, setting=name)
+    known = ", ".join(sorted(_OPTIONS[form] - {"shape"} | ({one.name for one in fields(shape)} & _shape_of(form))))
+    message = f"{name} is declared for {url}, but {form} files have no use for it; they take {known}"
+    return ConfigError(message, setting=name, value=name)
+
+
+def _shape_of(form: str) -> frozenset[str]:
+    return frozenset(one.name for one in fields(Shape)) if "shape" in _OPTIONS[form] else frozenset()
+
+
+def _word_before(text: str) -> tuple[str, str]:
+    """The word for a format before a path, if there is one, and the path."""
+    word, colon, rest = text.partition(":")
+    return (word, rest) if colon and word in _FORMATS and word != "store" and not rest.startswith("//") else ("", text)
 
 
 def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, str]:
@@ -97,8 +158,9 @@ def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, st
         if not rest.startswith("//") and fs.LocalFileSystem().get_file_info(url).type != fs.FileType.NotFound:
             return None, url
         known = ", ".join(f"{name}://" for name in SCHEMES if name != "mock")
+        words = ", ".join(f"{word}:PATH" for word in _FORMATS if word != "store")
         raise ConfigError(
-            f"unknown scheme {scheme!r} in {url!r}: known are a path, parquet:PATH, {known}; "
+            f"unknown scheme {scheme!r} in {url!r}: known are a path, {words}, {known}; "
             "SQL databases come in a later version",
             setting="url",
             value=url,
@@ -113,82 +175,3 @@ def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, st
     except OSError as error:
         raise RepositoryError(f"{url} cannot be reached: {error}", repository=url) from error
     return filesystem, "/".join([root.rstrip("/"), *names[fixed:]])
-
-
-def inspect(store: str | PathLike[str] | ParquetRepository | StoreRepository) -> Inspection:
-    """Tell what a store holds, from names and footers, or from its manifest; rows are not read.
-
-    Where a file holds several symbols, their column is read; where a file has no statistics, its stamps are.
-
-    Raises:
-        RepositoryError: nothing is there, or a file cannot be read.
-        SchemaError: a file has no symbol, or another one than its name says.
-    """
-    if not isinstance(store, ParquetRepository | StoreRepository):
-        opened = open(store)
-        assert isinstance(opened, ParquetRepository | StoreRepository), "paths and URLs open as one of these"
-        store = opened
-    if isinstance(store, StoreRepository):
-        return Inspection(store.name, tuple(_stored(store)), ())
-    alike: dict[tuple[Kind, int], list[Entry]] = {}
-    unread = []
-    for file in store.files():
-        kind = store.kind_of(file)
-        if kind is not None:
-            alike.setdefault((kind, store.interval_of(file, kind)), []).append(file)
-        elif store.footer(file).names:
-            unread.append(file.path)
-    kinds = [_summary(store, kind, interval_ns, files) for (kind, interval_ns), files in sorted(alike.items())]
-    return Inspection(store.name, tuple(kinds), tuple(unread))
-
-
-def _summary(store: ParquetRepository, kind: Kind, interval_ns: int, files: list[Entry]) -> KindSummary:
-    symbols: set[str] = set()
-    days: set[int] | None = set()
-    ranges: list[tuple[int, int]] = []
-    rows = 0
-    stamp = ""
-    for file in files:
-        footer = store.footer(file)
-        symbols |= store.symbols_of(file)
-        rows += sum(group.rows for group in footer.groups)
-        stamp = stamp or footer.stamp
-        if days is not None and footer.names:
-            days = None if file.place.day is None else days | {file.place.day}
-        try:
-            found = store.range_of(file)
-        except NaiveTimeError:
-            found = None
-        ranges.extend([] if found is None else [found])
-    return KindSummary(
-        kind=kind,
-        interval_ns=interval_ns,
-        symbols=tuple(sorted(symbols)),
-        days=None if days is None else tuple(date_of(day) for day in sorted(days)),
-        rows=rows,
-        first_ns=min((low for low, _ in ranges), default=None),
-        last_ns=max((high for _, high in ranges), default=None),
-        bytes=sum(file.size for file in files),
-        files=len(files),
-        stamp=stamp,
-    )
-
-
-def _stored(store: StoreRepository) -> Iterator[KindSummary]:
-    alike: dict[tuple[Kind, int], list[tuple[StoredFile, Part]]] = {}
-    for file in store.manifest.files:
-        for part in file.parts:
-            alike.setdefault((file.kind, part.interval_ns), []).append((file, part))
-    for (kind, interval_ns), found in sorted(alike.items()):
-        yield KindSummary(
-            kind=kind,
-            interval_ns=interval_ns,
-            symbols=tuple(sorted({symbol for _, part in found for symbol in part.symbols})),
-            days=tuple(file.session for file, _ in found),
-            rows=sum(part.rows for _, part in found),
-            first_ns=min(part.first_ns for _, part in found),
-            last_ns=max(part.last_ns for _, part in found),
-            bytes=sum(file.size for file, _ in found),
-            files=len(found),
-            stamp=str(STAMP_TYPE),
-        )
