@@ -15,6 +15,7 @@ import numpy as np
 
 from backtape.calendar_table import CalendarTable, Int64s, date_of
 from backtape.errors import ConfigError, UnknownCalendarError
+from backtape.instants import datetime_in, ns_of
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
@@ -23,7 +24,6 @@ FIRST_DAY: Final = datetime.date(1989, 12, 1)
 LAST_DAY: Final = datetime.date(2036, 1, 31)
 """What is asked of every calendar. Some know less, such as those that follow the moon."""
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _NO_TIME: Final = np.iinfo(np.int64).min
 _NAMES_NEAR_MAX: Final = 5
 
@@ -95,7 +95,7 @@ def _table_of(name: str, source: ExchangeCalendar, last_day: datetime.date) -> C
     opens, closes = source.opens_nanos, source.closes_nanos
     ends = np.fromiter((_midnight_after_ns(int(close), zone) for close in closes), dtype=np.int64, count=len(closes))
     ends[:-1] = np.minimum(ends[:-1], opens[1:])
-    overnight = any(_local(int(ts), zone).date() < date_of(int(day)) for ts, day in zip(opens, days, strict=True))
+    overnight = any(datetime_in(int(ts), zone).date() < date_of(int(day)) for ts, day in zip(opens, days, strict=True))
     kept = slice(1, -1) if overnight else slice(1, None)
     starts_by_half, ends_by_half = _halves(source)
     starts_by_half, ends_by_half = starts_by_half[kept], ends_by_half[kept]
@@ -131,10 +131,6 @@ def _midnight_after_ns(ts_ns: int, zone: ZoneInfo) -> int:
 
     Where clocks skip midnight it is the first instant of the new date; where they show it twice, the first time.
     """
-    date = _local(ts_ns, zone).date() + datetime.timedelta(days=1)
+    date = datetime_in(ts_ns, zone).date() + datetime.timedelta(days=1)
     midnight = datetime.datetime.combine(date, datetime.time(), zone)
-    return (midnight - _EPOCH) // datetime.timedelta(microseconds=1) * 1_000
-
-
-def _local(ts_ns: int, zone: ZoneInfo) -> datetime.datetime:
-    return (_EPOCH + datetime.timedelta(microseconds=ts_ns // 1_000)).astimezone(zone)
+    return ns_of(midnight, zone)

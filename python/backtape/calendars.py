@@ -22,8 +22,7 @@ from backtape.calendar_cache import cache_folder, load_table
 from backtape.calendar_table import CalendarTable, date_of, day_of
 from backtape.errors import CalendarRangeError, ConfigError, SpanError
 from backtape.grace import grace_ns_of
-
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+from backtape.instants import datetime_in
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,12 @@ class Session:
     @property
     def open(self) -> datetime.datetime:
         """The start of the first span, aware, in the exchange's zone."""
-        return _local(self.open_ns, ZoneInfo(self.zone))
+        return datetime_in(self.open_ns, ZoneInfo(self.zone))
 
     @property
     def close(self) -> datetime.datetime:
         """The end of the last span, aware, in the exchange's zone."""
-        return _local(self.close_ns, ZoneInfo(self.zone))
+        return datetime_in(self.close_ns, ZoneInfo(self.zone))
 
 
 class Calendar:
@@ -219,13 +218,9 @@ def default_grace_ns(name: str) -> int:
     return calendar(name).grace_ns
 
 
-def _local(ts_ns: int, zone: ZoneInfo) -> datetime.datetime:
-    return (_EPOCH + datetime.timedelta(microseconds=ts_ns // 1_000)).astimezone(zone)
-
-
 def _date_of_ns(ts_ns: int, zone: ZoneInfo) -> datetime.date | None:
     """Return the local date of an instant, `None` where no date can say it."""
     try:
-        return _local(ts_ns, zone).date()
+        return datetime_in(ts_ns, zone).date()
     except OverflowError:
         return None

@@ -19,6 +19,7 @@ from backtape.errors import FeedTimeoutError, StateError
 from backtape.feeding import FedStream, FedStreams, Row, StreamStats, StreamType, fed_tape
 from backtape.filling import FillOutcome
 from backtape.flow import Flow, Pacing
+from backtape.instants import datetime_in
 from backtape.live import Origin, stop_at_exit
 from backtape.model import Kind
 from backtape.session import SessionLoader
@@ -183,8 +184,7 @@ class BacktestStreamCoordinator:
 
     def datetime_of(self, ts_ns: int) -> datetime.datetime:
         """An instant (ns UTC) in the exchange's time zone, rounded down to the microsecond."""
-        utc = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=ts_ns // 1_000)
-        return utc.astimezone(self.exchange.zone)
+        return datetime_in(ts_ns, self.exchange.zone)
 
     @property
     def session(self) -> Session | None:

@@ -16,13 +16,12 @@ from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, Sche
 from backtape.live import Origin
 from backtape.model import Kind, TapeInfo, interval_name, interval_ns, kind_of
 from backtape.normalise import NUMBERS, Shape, normalise
-from backtape.timers import When
+from backtape.timers import When, stamp_ns
 
 Row = Bar | Quote | Trade | Mapping[str, object]
 """One row: an event, or a mapping with `ts` (ns UTC or a datetime) and the canonical columns of its kind."""
 
 _BASE_NS: Final = (1_000_000_000, 60_000_000_000)
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class StreamType(Enum):
@@ -165,7 +164,7 @@ class FedStreams:
             FeedError: it was promised already that nothing comes before a later time, or the stream has ended.
         """
         self._origin.check()
-        self._feeds.advance(self._numbers[tape], self._ns(until))
+        self._feeds.advance(self._numbers[tape], stamp_ns(until, self._zone))
 
     def end(self, tape: TapeInfo, rows: int | None = None) -> None:
         """End a stream. `rows`: how many were fed, the stale ones among them.
@@ -215,13 +214,6 @@ class FedStreams:
 
     # Rows
 
-    def _ns(self, when: When) -> int:
-        if isinstance(when, datetime.datetime):
-            aware = when if when.tzinfo is not None else when.replace(tzinfo=self._zone)
-            since = aware - _EPOCH
-            return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
-        return when
-
     def _row(self, tape: TapeInfo, row: Row) -> tuple[int, list[float]]:
         if not isinstance(row, Mapping):
             if row.symbol != tape.symbol or _kind_of(row) != tape.kind:
@@ -242,7 +234,7 @@ class FedStreams:
             ) from None
         if not isinstance(ts, int | datetime.datetime):
             raise SchemaError(f"feed: ts is {ts!r}: give ns UTC as an int, or a datetime", source="feed", column="ts")
-        return self._ns(ts), [float(value) for value in numbers]  # type: ignore[arg-type]
+        return stamp_ns(ts, self._zone), [float(value) for value in numbers]  # type: ignore[arg-type]
 
     def _table(self, tape: TapeInfo, rows: Iterable[Row]) -> pa.Table:
         found = [self._row(tape, row) for row in rows]

@@ -8,8 +8,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from backtape.calendars import Session
+from backtape.instants import datetime_in, ns_of
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _DAY: Final = datetime.timedelta(days=1)
 
 
@@ -55,13 +55,9 @@ def _close_ns(session: Session, end: datetime.time, zone: ZoneInfo) -> int:
 
 def _days(session: Session, zone: ZoneInfo) -> list[datetime.date]:
     """The local dates that a session touches, in order."""
-    first, last = (
-        (_EPOCH + datetime.timedelta(microseconds=at // 1_000)).astimezone(zone).date()
-        for at in (session.open_ns, session.close_ns)
-    )
+    first, last = (datetime_in(at, zone).date() for at in (session.open_ns, session.close_ns))
     return [first + _DAY * count for count in range((last - first).days + 1)]
 
 
 def _ns(day: datetime.date, time: datetime.time, zone: ZoneInfo, *, fold: int) -> int:
-    since = datetime.datetime.combine(day, time.replace(fold=fold), zone) - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+    return ns_of(datetime.datetime.combine(day, time.replace(fold=fold), zone), zone)

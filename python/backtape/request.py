@@ -9,6 +9,7 @@ from typing import Literal
 
 from backtape.calendars import Calendar
 from backtape.errors import ConfigError
+from backtape.instants import length_ns
 from backtape.model import Kind, interval_ns, kind_of
 
 
@@ -99,7 +100,7 @@ def _grace_ns(grace: str | int | datetime.timedelta | None, exchange: Calendar) 
     if grace is None:
         return exchange.grace_ns
     if isinstance(grace, datetime.timedelta) and grace >= datetime.timedelta():
-        return (grace.days * 86_400 + grace.seconds) * 1_000_000_000 + grace.microseconds * 1_000
+        return length_ns(grace)
     if isinstance(grace, str):
         return interval_ns(grace)
     if grace == 0:

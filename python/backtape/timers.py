@@ -10,12 +10,11 @@ from typing import Protocol
 
 from backtape.calendars import Session
 from backtape.errors import ConfigError
+from backtape.instants import length_ns, ns_of
 from backtape.model import interval_ns as interval_ns_of
 
 When = int | datetime.datetime
 """An instant: ns UTC, or a datetime (naive ones are exchange time)."""
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class Timer:
@@ -155,16 +154,11 @@ class Timers:
 
 
 def _length_ns(interval: datetime.timedelta) -> int:
-    length_ns = (interval.days * 86_400 + interval.seconds) * 1_000_000_000 + interval.microseconds * 1_000
-    if length_ns <= 0:
+    if interval <= datetime.timedelta():
         raise ConfigError(f"a timer can't go off every {interval}: give more than 0", setting="every", value=interval)
-    return length_ns
+    return length_ns(interval)
 
 
 def stamp_ns(when: When, zone: datetime.tzinfo) -> int:
     """Return an instant in ns UTC; naive datetimes are local times of `zone`."""
-    if isinstance(when, datetime.datetime):
-        aware = when if when.tzinfo is not None else when.replace(tzinfo=zone)
-        since = aware - _EPOCH
-        return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
-    return when
+    return ns_of(when, zone) if isinstance(when, datetime.datetime) else when

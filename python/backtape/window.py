@@ -8,11 +8,10 @@ from typing import Literal
 
 from backtape.calendars import Calendar, Session
 from backtape.errors import ConfigError
+from backtape.instants import ns_of
 
 When = datetime.date | datetime.datetime | str | None
 """A session label (date or ISO date), or an instant (datetime or ISO datetime; naive means exchange time)."""
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,7 @@ def _parsed(name: str, bound: When, calendar: Calendar) -> datetime.date | int |
                 value=bound,
             ) from error
     if isinstance(bound, datetime.datetime):
-        aware = bound if bound.tzinfo is not None else bound.replace(tzinfo=calendar.zone)
-        since = aware - _EPOCH
-        return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+        return ns_of(bound, calendar.zone)
     if isinstance(bound, datetime.date):
         return bound
     raise ConfigError(f"{name} is a date, a datetime or an ISO string, not {bound!r}", setting=name, value=str(bound))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from backtape.cli.figures import count
+from backtape.instants import datetime_in
 from backtape.model import interval_name
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ Value = str | int | float | None
 Event = Mapping[str, Value]
 """One row of a batch: stamps as int ns UTC, null where a column is not of the kind."""
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _STYLES: Final = {"bar": "cyan", "quote": "dim", "trade": "", "session_open": "bold green", "session_close": "bold red"}
 
 
@@ -43,16 +42,11 @@ def lines(events: Sequence[Event], zone: ZoneInfo) -> list[str]:
     return [_line(event, zone, width) for event in events]
 
 
-def local(ts_ns: int, zone: ZoneInfo) -> datetime.datetime:
-    """Return a stamp as the exchange's own time, to the microsecond."""
-    return (_EPOCH + datetime.timedelta(microseconds=ts_ns // 1_000)).astimezone(zone)
-
-
 def _line(event: Event, zone: ZoneInfo, width: int) -> str:
     from rich.markup import escape
 
     kind = str(event["kind"])
-    time = local(_whole(event, "available_at"), zone).strftime("%Y-%m-%d %H:%M:%S.%f")
+    time = datetime_in(_whole(event, "available_at"), zone).strftime("%Y-%m-%d %H:%M:%S.%f")
     name = f"bar {interval_name(_whole(event, 'interval_ns'))}" if kind == "bar" else kind.replace("_", " ")
     symbol = str(event.get("symbol") or "")
     text = escape(f"{time}  {name:<13}  {symbol:<{width}}  {_values(event, kind)}".rstrip())

@@ -78,7 +78,7 @@ def describe(summary: KindSummary, zone: ZoneInfo, guess: Guess | TradeEvidence 
     from rich.table import Table
     from rich.text import Text
 
-    from backtape.cli.events import local
+    from backtape.instants import datetime_in
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", min_width=9)
@@ -90,7 +90,7 @@ def describe(summary: KindSummary, zone: ZoneInfo, guess: Guess | TradeEvidence 
     table.add_row("  rows", f"{count(summary.rows)} in {plural(summary.files, 'file')}, {size(summary.bytes)}")
     if summary.first_ns is not None and summary.last_ns is not None:
         first, last = (
-            local(ts_ns, zone).strftime("%Y-%m-%d %H:%M:%S") for ts_ns in (summary.first_ns, summary.last_ns)
+            datetime_in(ts_ns, zone).strftime("%Y-%m-%d %H:%M:%S") for ts_ns in (summary.first_ns, summary.last_ns)
         )
         table.add_row("  stamps", f"{first} to {last} {zone.key}")
     without_zone = "" if summary.first_ns is not None or not summary.rows else ", no zone: name it by --zone"

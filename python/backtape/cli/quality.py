@@ -135,8 +135,8 @@ def missing_ranges(missing: pa.Table, zone: ZoneInfo, *, ranges_max: int | None)
     import pyarrow.compute as pc
     from rich.text import Text
 
-    from backtape.cli.events import local
     from backtape.cli.tables import new_table, titled
+    from backtape.instants import datetime_in
 
     spans = pa.table(
         {
@@ -154,7 +154,7 @@ def missing_ranges(missing: pa.Table, zone: ZoneInfo, *, ranges_max: int | None)
         table.add_column(name)
     table.add_column("minutes", justify="right")
     for row in spans.slice(0, ranges_max).to_pylist():
-        first, last = (local(row[name], zone).strftime("%H:%M") for name in ("start", "end"))
+        first, last = (datetime_in(row[name], zone).strftime("%H:%M") for name in ("start", "end"))
         table.add_row(Text(str(row["symbol"])), str(row["session"]), first, last, count(row["length"] // _MINUTE_NS))
     left_out = ranges_max is not None and len(spans) > ranges_max
     note = f"the longest of {count(len(spans))}; --all shows the rest" if left_out else ""
