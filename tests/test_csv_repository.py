@@ -23,7 +23,7 @@ from backtape.errors import (
 )
 from backtape.model import TapeInfo
 from backtape.normalise import Shape
-from backtape.repositories import ParquetRepository, blocks, inspect, open as open_store
+from backtape.repositories import ParquetRepository, files as file_stores, inspect, open as open_store
 from backtape.repositories.base import Piece, Repository
 from backtape.repositories.blocks import BlockRepository
 from backtape.repositories.csv import CsvFormat, CsvRepository
@@ -149,7 +149,7 @@ def test_what_is_kept_for_later_reads_changes_no_row(
     files.put(root / "IBM.csv", "\n".join(["ts,price,size", *lines]))
     edges = [OPEN, *(OPEN + cut for cut in sorted(cuts)), OPEN + 100]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "AHEAD_BYTES_MAX", kept)
+        patch.setattr(file_stores, "AHEAD_BYTES_MAX", kept)
         store = BlockRepository(root, format=CsvFormat(Shape(), block_bytes=80))
         store.days()
         for span in pairwise(edges):
@@ -290,7 +290,7 @@ def test_a_wrong_label_is_noticed(tmp_path: Path) -> None:
 def test_a_read_of_a_long_file_holds_little_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = (f"{at},{at}.5,1" for at in range(OPEN, OPEN + 400_000))
     files.put(tmp_path / "IBM.csv.gz", "ts_event,price,size\n" + "\n".join(lines))
-    monkeypatch.setattr(blocks, "AHEAD_BYTES_MAX", 0)
+    monkeypatch.setattr(file_stores, "AHEAD_BYTES_MAX", 0)
     store = BlockRepository(tmp_path, format=CsvFormat(Shape(), block_bytes=2**16))
     before = pa.total_allocated_bytes()
     pool = pa.default_memory_pool()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
-from itertools import groupby
 from os import PathLike
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -15,21 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as fs
 
-from backtape.errors import BacktapeError, ConfigError, RepositoryError, SchemaError
-from backtape.model import KINDS, Kind, TapeInfo, interval_ns as interval_ns_of
+from backtape.errors import BacktapeError, RepositoryError, SchemaError
+from backtape.model import KINDS, Kind, TapeInfo
 from backtape.normalise import Shape, column_of, columns_of, kind_of_columns, normalise, stamps_of
-from backtape.repositories.base import Ahead, Asked, Location, Piece, in_order
-from backtape.repositories.layout import DAY_NS, Entry, Layout, Place, Prunable, Wanted, date_of, near_day
+from backtape.repositories.base import Asked, Piece, in_order
+from backtape.repositories.files import FileRepository
+from backtape.repositories.layout import DAY_NS, Entry, Prunable, Wanted, near_day
 from backtape.repositories.passes import Format, Gathered, Head, Survey, Surveyor, placed
 
-AHEAD_BYTES_MAX: Final = 128 * 2**20
-"""Rows kept for later reads, of files that are much longer than a read."""
-
-REMOTE_WORKERS: Final = 8
 _MINUTE_NS: Final = 60_000_000_000
 
 
-class BlockRepository:
+class BlockRepository(FileRepository):
     """A store of files of one format: a folder, one file, or a glob of files.
 
     Layouts and names are those of `backtape.repositories.ParquetRepository`. What differs: such a file does not tell
@@ -57,29 +51,20 @@ class BlockRepository:
         dates: Literal["names", "rows"] = "names",
         name: str | None = None,
     ) -> None:
-        if dates not in ("names", "rows"):
-            raise ConfigError(f"dates is {dates!r}: it is 'names' or 'rows'", setting="dates", value=dates)
-        where = str(path) if filesystem is not None else Path(path).expanduser().absolute().as_posix()
-        self._name = name if name is not None else str(path)
-        self._dates = dates
         self._format = format
-        self._location = Location.of(
-            filesystem or fs.LocalFileSystem(), where, repository=self._name, suffixes=format.suffixes
+        super().__init__(
+            path,
+            filesystem=filesystem,
+            kind=kind,
+            interval=interval,
+            symbol=symbol,
+            dates=dates,
+            name=name,
+            suffixes=format.suffixes,
+            say=format.say,
         )
-        interval_ns = None if interval is None else interval_ns_of(interval)
-        place = Place(kind=kind, interval_ns=interval_ns, symbol=symbol, declared=symbol is not None)
-        self._layout = Layout(self._location, place=place, repository=self._name, holds=self._holds, say=format.say)
         self._heads: dict[str, Head] = {}
         self._surveys: dict[str, Survey] = {}
-        self._distinct: dict[str, frozenset[str]] = {}
-        self._ahead = Ahead(AHEAD_BYTES_MAX)
-        self._told_interval_ns: int | None = None
-        self._workers = 1 if self._location.is_local else REMOTE_WORKERS
-
-    @property
-    def name(self) -> str:
-        """The path or URL as given."""
-        return self._name
 
     def tapes(self) -> tuple[TapeInfo, ...]:
         """Return what is there, sorted, each tape once.
@@ -129,76 +114,6 @@ class BlockRepository:
             found.update(TapeInfo(kind, self.interval_of(file, kind), symbol) for symbol in symbols)
         return found, strange
 
-    def days(self) -> tuple[int, int] | None:
-        """Return the first and the last stamp of the store (ns UTC, both inclusive), or None where it has no rows.
-
-        Where names have dates, the files of the first and last days alone are read, else all of them.
-
-        Raises:
-            RepositoryError: a file cannot be read.
-        """
-        dated: dict[int, list[Entry]] = {}
-        undated: list[Entry] = []
-        for file in self.files():
-            day = file.place.day
-            if day is not None and self._layout.sure_of_day(file.place):
-                dated.setdefault(day, []).append(file)
-            else:
-                undated.append(file)
-        ranges = [*self._ranges(undated), *self._outer_ranges(dated, 1), *self._outer_ranges(dated, -1)]
-        return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
-
-    def _outer_ranges(self, dated: dict[int, list[Entry]], step: int) -> list[tuple[int, int]]:
-        """Ranges of the first days that have rows, or of the last ones, and of days so near that theirs may overlap."""
-        ranges: list[tuple[int, int]] = []
-        outermost: int | None = None
-        for day in sorted(dated)[::step]:
-            if outermost is not None and abs(day - outermost) > 2:
-                break
-            ranges.extend(self._ranges(dated[day]))
-            if ranges and outermost is None:
-                outermost = day
-        return ranges
-
-    def _ranges(self, files: Iterable[Entry]) -> Iterator[tuple[int, int]]:
-        surveys = in_order(self.survey, files, workers=self._workers)
-        return (survey.range_ns for survey in surveys if survey.range_ns is not None)
-
-    def files(self) -> list[Entry]:
-        """Return all files of the store, in a fixed order."""
-        return list(self._layout.files(Wanted()))
-
-    def read(
-        self, kind: Kind, *, interval_ns: int, symbols: Sequence[str] | None, start_ns: int, end_ns: int
-    ) -> Iterator[Piece]:
-        """Yield the rows of `kind` with start_ns <= ts < end_ns (ns UTC), a piece per file, files by path.
-
-        `interval_ns` says which bars (0 for quotes and trades). `symbols` None means all; a symbol that is not there
-        yields nothing. Part files of one folder (`part-0`) come by their first stamp, then by name.
-
-        Raises:
-            RepositoryError: a file cannot be read, or holds rows far from the date in its name.
-            SchemaError: columns are missing or of wrong types, or a symbol is not the one that the path says.
-            NaiveTimeError: stamps have no zone, and none is declared.
-            ConfigError: `symbols` is one string.
-        """
-        if isinstance(symbols, str):
-            raise ConfigError(f"symbols is {symbols!r}: give a list of symbols", setting="symbols", value=symbols)
-        wanted = Wanted(kind, interval_ns, None if symbols is None else frozenset(symbols), start_ns, end_ns)
-        if start_ns >= end_ns or (symbols is not None and not symbols):
-            return
-        files = self._by_first_stamp(self._layout.files(wanted))
-        for file in files:  # settled before several threads need it at once
-            self._layout.sure_of_symbol(file.place)
-            self._layout.sure_of_day(file.place)
-        if kind == "bar" and files:
-            self.interval_of(files[0], kind)
-        in_sorted = None if wanted.symbols is None else tuple(sorted(wanted.symbols))
-        asked = Asked(kind, interval_ns, in_sorted, start_ns, end_ns, AHEAD_BYTES_MAX // max(1, len(files)))
-        for piece in in_order(partial(self._piece, asked), files, workers=self._workers):
-            if piece is not None and piece.rows.num_rows:
-                yield piece
-
     def head(self, file: Entry) -> Head:
         """Return what the beginning of a file tells. A file without a single byte has no rows and no columns."""
         if file.path not in self._heads:
@@ -241,6 +156,10 @@ class BlockRepository:
             self._look_over(file)
         return self._distinct[file.path]
 
+    def range_of(self, file: Entry) -> tuple[int, int] | None:
+        """Return lowest and highest stamp of a file (ns UTC, both inclusive, of bars the start); None without."""
+        return self.survey(file).range_ns
+
     def survey(self, file: Entry) -> Survey:
         """Return what a pass over a file told, or make one."""
         if file.path not in self._surveys:
@@ -278,12 +197,6 @@ class BlockRepository:
     def _symbol_column(self, head: Head) -> str | None:
         return column_of(head.names, "symbol", head.shape) if head.names else None
 
-    def _symbol_in_path(self, file: Entry) -> str:
-        if file.place.symbol is None:
-            message = f"{file.path} has no column 'symbol', and its path names none: give it with symbol=..."
-            raise SchemaError(message, source=file.path, column="symbol", expected="symbol")
-        return file.place.symbol
-
     def _holds(self, file: Entry, folder: str, what: Prunable) -> bool:
         """Whether what folder or file names of one sort say is so at the beginning of one of the files."""
         place = file.place
@@ -297,15 +210,12 @@ class BlockRepository:
             return False
         return near_day(place.day, head.sample_ns)
 
-    def _by_first_stamp(self, files: Iterable[Entry]) -> list[Entry]:
-        """Part files of one folder by first stamp, their names may be random; all others stay where they are."""
-        ordered: list[Entry] = []
-        for _, some in groupby(files, lambda file: (file.path.rpartition("/")[0], file.said.what == "nothing")):
-            parts = list(some)
-            if len(parts) > 1 and parts[0].said.what == "nothing":
-                parts.sort(key=lambda file: (self.head(file).sample_ns or (-(2**63), 0))[0])
-            ordered.extend(parts)
-        return ordered
+    def _settle_interval(self, files: list[Entry]) -> None:
+        self.interval_of(files[0], "bar")
+
+    def _first_stamp(self, file: Entry) -> int | None:
+        sample_ns = self.head(file).sample_ns
+        return None if sample_ns is None else sample_ns[0]
 
     def _piece(self, asked: Asked, file: Entry) -> Piece | None:
         """What one file has of the rows asked for."""
@@ -334,7 +244,7 @@ class BlockRepository:
 
     def _passed(self, asked: Asked, file: Entry, symbol: str | None, key: object) -> pa.Table | None:
         """The rows asked for, by a pass over the file; rows after them are kept for the next read."""
-        known, head = self._surveys.get(file.path), self.head(file)
+        known = self._surveys.get(file.path)
         gathered, surveyor, is_whole = Gathered(asked.start_ns, asked.end_ns, asked.ahead_bytes), Surveyor(), True
         for rows, positions in placed(self._canonical(file, asked, symbol)):
             surveyor.see(len(rows), positions)
@@ -342,7 +252,9 @@ class BlockRepository:
                 day = file.place.day
                 alone_ns = asked.start_ns if day is None else day * DAY_NS + DAY_NS // 2
                 positions = np.full(len(rows), alone_ns, np.int64)
-            self._check_day(file, (int(positions.min()), int(positions.max())), head.bounds_ns)
+            range_ns = (int(positions.min()), int(positions.max()))
+            self._check_bounds(file, range_ns)
+            self._check_day(file, range_ns)
             gathered.take(*(asked.of_symbols(rows, positions) if symbol is None else (rows, positions)))
             if known is not None and known.is_sorted and gathered.is_over(positions):
                 is_whole = False
@@ -362,34 +274,16 @@ class BlockRepository:
         for block in self._blocks(file, columns):
             rows = normalise(block, asked.kind, interval_ns=asked.interval_ns, shape=shape, source=file.path)
             if symbol is not None and "symbol" in columns:
-                self._check_symbol(file, columns["symbol"], rows.column("symbol"))
+                words = pc.unique(rows.column("symbol").cast(pa.string())).to_pylist()
+                self._check_symbol(file, columns["symbol"], words)
                 rows = rows.drop_columns(["symbol"])
             yield self._format.finished(rows, asked.kind)
 
-    def _check_symbol(self, file: Entry, column: str, words: pa.ChunkedArray) -> None:
-        found = set(pc.unique(words.cast(pa.string())).to_pylist())
-        if found - {file.place.symbol}:
-            held = ", ".join(sorted(found))
-            message = (
-                f"{file.path} says symbol {file.place.symbol!r} by its name, but its column {column!r} holds {held}"
-            )
-            raise SchemaError(message, source=file.path, column=column, expected=file.place.symbol, found=held)
-
-    def _check_day(
-        self, file: Entry, range_ns: tuple[int, int] | None, bounds_ns: tuple[int, int] | None = None
-    ) -> None:
-        """Refuse a file whose name, or whose own words, would hide its rows from other reads."""
-        if range_ns is None:
+    def _check_bounds(self, file: Entry, range_ns: tuple[int, int]) -> None:
+        """Refuse a file whose own words would hide its rows from other reads."""
+        bounds_ns = self.head(file).bounds_ns
+        if bounds_ns is None or (bounds_ns[0] <= range_ns[0] and range_ns[1] < bounds_ns[1]):
             return
-        first, last = (np.datetime64(stamp_ns, "ns") for stamp_ns in range_ns)
-        day, message = file.place.day, ""
-        if bounds_ns is not None and not (bounds_ns[0] <= range_ns[0] and range_ns[1] < bounds_ns[1]):
-            start, end = (np.datetime64(bound_ns, "ns") for bound_ns in bounds_ns)
-            message = f"{file.path} says that it runs from {start} to {end} UTC, but has rows from {first} to {last}"
-        elif day is not None and self._layout.sure_of_day(file.place) and not near_day(day, range_ns):
-            message = (
-                f"{file.path} is named for {date_of(day)}, but has rows from {first} to {last} UTC, more than a day"
-                " off: open the store with dates='rows' to go by what files hold"
-            )
-        if message:
-            raise RepositoryError(message, repository=self._name, path=file.path)
+        start, end, first, last = (np.datetime64(stamp_ns, "ns") for stamp_ns in (*bounds_ns, *range_ns))
+        message = f"{file.path} says that it runs from {start} to {end} UTC, but has rows from {first} to {last}"
+        raise RepositoryError(message, repository=self._name, path=file.path)

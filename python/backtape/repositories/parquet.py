@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
-from itertools import groupby
 from os import PathLike
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -17,19 +14,18 @@ import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
 from backtape.arrow_types import Footer, footer_of, positions_by_group, stamps_ns
-from backtape.errors import ConfigError, DataError, RepositoryError, SchemaError
-from backtape.model import Kind, TapeInfo, interval_ns as interval_ns_of
+from backtape.errors import DataError, SchemaError
+from backtape.model import Kind, TapeInfo
 from backtape.normalise import Shape, column_of, columns_of, interval_of_stamps, kind_of_columns, normalise, stamps_of
-from backtape.repositories.base import Ahead, Asked, Kept, Location, Piece, blaming, in_order, within
-from backtape.repositories.layout import DAY_NS, Entry, Layout, Place, Prunable, Wanted, date_of, near_day, spread
+from backtape.repositories.base import Asked, Kept, Piece, blaming, within
+from backtape.repositories.files import FileRepository
+from backtape.repositories.layout import DAY_NS, Entry, Prunable, Wanted, near_day, spread
 
 FOOTER_BYTES_MAX: Final = 64 * 2**20  # footers kept for later reads, as stored
-AHEAD_BYTES_MAX: Final = 128 * 2**20  # rows kept for later reads, of row groups that are much longer than a read
 THREADED_BYTES: Final = 4 * 2**20
-REMOTE_WORKERS: Final = 8
 
 
-class ParquetRepository:
+class ParquetRepository(FileRepository):
     """A store of Parquet files: a folder, one file, or a glob of files.
 
     Layouts, one or several below one root: `IBM/2013-10-07.parquet`, `IBM.parquet`, `2013-10-07.parquet` or one big
@@ -72,27 +68,12 @@ class ParquetRepository:
         dates: Literal["names", "rows"] = "names",
         name: str | None = None,
     ) -> None:
-        if dates not in ("names", "rows"):
-            raise ConfigError(f"dates is {dates!r}: it is 'names' or 'rows'", setting="dates", value=dates)
-        where = str(path) if filesystem is not None else Path(path).expanduser().absolute().as_posix()
-        self._name = name if name is not None else str(path)
+        super().__init__(
+            path, filesystem=filesystem, kind=kind, interval=interval, symbol=symbol, dates=dates, name=name
+        )
         self._shape = shape if shape is not None else Shape()
-        self._dates = dates
-        self._location = Location.of(filesystem or fs.LocalFileSystem(), where, repository=self._name)
-        interval_ns = None if interval is None else interval_ns_of(interval)
-        place = Place(kind=kind, interval_ns=interval_ns, symbol=symbol, declared=symbol is not None)
-        self._layout = Layout(self._location, place=place, repository=self._name, holds=self._holds)
         self._footers: Kept[Footer] = Kept(FOOTER_BYTES_MAX)
-        self._ahead = Ahead(AHEAD_BYTES_MAX)
         self._shapes: dict[tuple[object, ...], Shape] = {}
-        self._distinct: dict[str, frozenset[str]] = {}
-        self._told_interval_ns: int | None = None
-        self._workers = 1 if self._location.is_local else REMOTE_WORKERS
-
-    @property
-    def name(self) -> str:
-        """The path or URL as given."""
-        return self._name
 
     def tapes(self, *, start_ns: int | None = None, end_ns: int | None = None) -> tuple[TapeInfo, ...]:
         """Return what is there, sorted, each tape once; with times (ns UTC) only files that may hold rows of them.
@@ -129,75 +110,6 @@ class ParquetRepository:
                 f"{path} has columns of no kind (bars, quotes, trades): {names}", source=path, found=names
             )
         return tuple(sorted(found))
-
-    def days(self) -> tuple[int, int] | None:
-        """Return the first and the last stamp of the store (ns UTC, both inclusive), or None where it has no rows.
-
-        From the footers; where names have dates, from those of the first and last days alone.
-
-        Raises:
-            RepositoryError: a file cannot be read.
-        """
-        dated: dict[int, list[Entry]] = {}
-        undated: list[Entry] = []
-        for file in self.files():
-            day = file.place.day
-            if day is not None and self._layout.sure_of_day(file.place):
-                dated.setdefault(day, []).append(file)
-            else:
-                undated.append(file)
-        ranges = [*self._ranges(undated), *self._outer_ranges(dated, 1), *self._outer_ranges(dated, -1)]
-        return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
-
-    def _outer_ranges(self, dated: dict[int, list[Entry]], step: int) -> list[tuple[int, int]]:
-        """Ranges of the first days that have rows, or of the last ones, and of days so near that theirs may overlap."""
-        ranges: list[tuple[int, int]] = []
-        outermost: int | None = None
-        for day in sorted(dated)[::step]:
-            if outermost is not None and abs(day - outermost) > 2:
-                break
-            ranges.extend(self._ranges(dated[day]))
-            if ranges and outermost is None:
-                outermost = day
-        return ranges
-
-    def _ranges(self, files: Iterable[Entry]) -> Iterator[tuple[int, int]]:
-        return (found for found in in_order(self.range_of, files, workers=self._workers) if found is not None)
-
-    def files(self) -> list[Entry]:
-        """Return all files of the store, in a fixed order."""
-        return list(self._layout.files(Wanted()))
-
-    def read(
-        self, kind: Kind, *, interval_ns: int, symbols: Sequence[str] | None, start_ns: int, end_ns: int
-    ) -> Iterator[Piece]:
-        """Yield the rows of `kind` with start_ns <= ts < end_ns (ns UTC), a piece per file, files by path.
-
-        `interval_ns` says which bars (0 for quotes and trades). `symbols` None means all; a symbol that is not there
-        yields nothing. Part files of one folder (`part-0`) come by their first stamp, then by name.
-
-        Raises:
-            RepositoryError: a file cannot be read, or holds rows far from the date in its name.
-            SchemaError: columns are missing or of wrong types, or a symbol is not the one that the path says.
-            NaiveTimeError: stamps have no zone, and none is declared.
-            ConfigError: `symbols` is one string.
-        """
-        if isinstance(symbols, str):
-            raise ConfigError(f"symbols is {symbols!r}: give a list of symbols", setting="symbols", value=symbols)
-        wanted = Wanted(kind, interval_ns, None if symbols is None else frozenset(symbols), start_ns, end_ns)
-        if start_ns >= end_ns or (symbols is not None and not symbols):
-            return
-        files = self._by_first_stamp(self._layout.files(wanted))
-        for file in files:  # settled before several threads need it at once
-            self._layout.sure_of_symbol(file.place)
-            self._layout.sure_of_day(file.place)
-        if kind == "bar" and any(file.place.interval_ns is None for file in files):
-            self._interval_told(files[0])
-        in_sorted = None if wanted.symbols is None else tuple(sorted(wanted.symbols))
-        asked = Asked(kind, interval_ns, in_sorted, start_ns, end_ns, AHEAD_BYTES_MAX // max(1, len(files)))
-        for piece in in_order(partial(self._piece, asked), files, workers=self._workers):
-            if piece is not None and piece.rows.num_rows:
-                yield piece
 
     def footer(self, file: Entry) -> Footer:
         """Return what a file says of itself. A file without a single byte has no rows and no columns."""
@@ -295,17 +207,8 @@ class ParquetRepository:
         if name is None or not self._layout.sure_of_symbol(place):
             return name
         found = self._distinct_symbols(file)
-        if found - {place.symbol}:
-            held = ", ".join(sorted(found))
-            message = f"{file.path} says symbol {place.symbol!r} by its name, but its column {name!r} holds {held}"
-            raise SchemaError(message, source=file.path, column=name, expected=place.symbol, found=held)
+        self._check_symbol(file, name, found)
         return None
-
-    def _symbol_in_path(self, file: Entry) -> str:
-        if file.place.symbol is None:
-            message = f"{file.path} has no column 'symbol', and its path names none: give it with symbol=..."
-            raise SchemaError(message, source=file.path, column="symbol", expected="symbol")
-        return file.place.symbol
 
     def _holds(self, file: Entry, folder: str, what: Prunable) -> bool:
         """Whether what folder or file names of one sort say is so in one of the files."""
@@ -320,15 +223,13 @@ class ParquetRepository:
         except DataError:
             return True  # to be reported by the read of these rows
 
-    def _by_first_stamp(self, files: Iterable[Entry]) -> list[Entry]:
-        """Part files of one folder by first stamp, their names may be random; all others stay where they are."""
-        ordered: list[Entry] = []
-        for _, some in groupby(files, lambda file: (file.path.rpartition("/")[0], file.said.what == "nothing")):
-            parts = list(some)
-            if len(parts) > 1 and parts[0].said.what == "nothing":
-                parts.sort(key=lambda file: (self.footer(file).range_ns() or (-(2**63), 0))[0])
-            ordered.extend(parts)
-        return ordered
+    def _settle_interval(self, files: list[Entry]) -> None:
+        if any(file.place.interval_ns is None for file in files):
+            self._interval_told(files[0])
+
+    def _first_stamp(self, file: Entry) -> int | None:
+        range_ns = self.footer(file).range_ns()
+        return None if range_ns is None else range_ns[0]
 
     def _piece(self, asked: Asked, file: Entry) -> Piece | None:
         """What one file has of the rows asked for."""
@@ -386,15 +287,3 @@ class ParquetRepository:
         positions = positions_by_group(rows.column("ts"), read, shift_ns=shift_ns, alone_ns=asked.start_ns)
         self._check_day(file, (int(positions.min()), int(positions.max())))
         return (rows, positions) if column is None else asked.of_symbols(rows, positions)
-
-    def _check_day(self, file: Entry, range_ns: tuple[int, int] | None) -> None:
-        """Refuse a file whose name would hide its rows from other reads."""
-        day = file.place.day
-        if day is None or range_ns is None or not self._layout.sure_of_day(file.place) or near_day(day, range_ns):
-            return
-        first, last = (np.datetime64(stamp_ns, "ns") for stamp_ns in range_ns)
-        message = (
-            f"{file.path} is named for {date_of(day)}, but has rows from {first} to {last} UTC, more than a day off: "
-            "open the store with dates='rows' to go by what files hold"
-        )
-        raise RepositoryError(message, repository=self._name, path=file.path)
