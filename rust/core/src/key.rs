@@ -23,6 +23,11 @@ impl Kind {
     /// The kinds that hold rows.
     pub const ROWS: [Self; 3] = [Self::Bar, Self::Quote, Self::Trade];
 
+    /// Whether its events come after the timers of their instant (C1): they happen at it, and do not tell what was.
+    pub const fn follows_timers(self) -> bool {
+        matches!(self, Self::Quote | Self::Trade)
+    }
+
     /// The word for it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -30,7 +30,7 @@
 //! that of the last minute before it.
 //!
 //! One session of one tape can deceive: where trading opens one minute late and the auction prints after the close, a
-//! right tape looks late. Ask several, and take what [`agreed`] makes of them.
+//! right tape looks late. So whoever acts on it weighs the tapes of a session against each other.
 
 use crate::gaps::slots_in;
 use crate::span::{Span, rows_within};
@@ -109,27 +109,6 @@ fn is_covered(ts_ns: &[i64], spans: &[Span], interval_ns: i64, intervals: i64) -
     let present: u64 = spans.iter().map(rows).sum();
     let expected: u64 = spans.iter().map(|&span| slots_in(span, interval_ns)).sum();
     present * 100 >= expected * COVERAGE_MIN_PERCENT
-}
-
-/// One answer for sessions and tapes that share a declared label.
-///
-/// One consistent session outweighs the others: a whole source that is shifted has none, while a late open makes a right
-/// one look late now and then. Otherwise shifted sessions decide if they are all shifted the same way.
-pub fn agreed(evidence: impl IntoIterator<Item = LabelEvidence>) -> LabelEvidence {
-    let (mut late, mut early) = (false, false);
-    for one in evidence {
-        match one {
-            LabelEvidence::Consistent => return LabelEvidence::Consistent,
-            LabelEvidence::LateByOne => late = true,
-            LabelEvidence::EarlyByOne => early = true,
-            LabelEvidence::Unclear => {}
-        }
-    }
-    match (late, early) {
-        (true, false) => LabelEvidence::LateByOne,
-        (false, true) => LabelEvidence::EarlyByOne,
-        _ => LabelEvidence::Unclear,
-    }
 }
 
 #[cfg(test)]
@@ -237,15 +216,6 @@ mod tests {
         assert_eq!(evidence(&minutes(OPEN..CLOSE), &[]), Unclear);
         let all_time = Span::new(i64::MIN, i64::MAX).expect("a long span");
         assert_eq!(label_evidence(&[i64::MIN, i64::MAX - 1], all_time, &[all_time], i64::MAX), Unclear);
-    }
-
-    #[test]
-    fn one_consistent_session_outweighs_a_late_open() {
-        assert_eq!(agreed([LateByOne, Unclear, Consistent, LateByOne]), Consistent);
-        assert_eq!(agreed([Unclear, LateByOne, LateByOne]), LateByOne);
-        assert_eq!(agreed([EarlyByOne, Unclear]), EarlyByOne);
-        assert_eq!(agreed([EarlyByOne, LateByOne, EarlyByOne]), Unclear);
-        assert_eq!(agreed([]), Unclear);
     }
 
     proptest! {

@@ -34,7 +34,7 @@ impl Mark {
 
     /// At a timer: after the bars and boundaries of that instant, before its quotes and trades (C1).
     pub fn at_timer(now_ns: i64, loaded: &Loaded) -> Self {
-        let tape = loaded.tapes.partition_point(|tape| tape.key.kind < Kind::Quote);
+        let tape = loaded.tapes.partition_point(|tape| !tape.key.kind.follows_timers());
         let rows = loaded.tapes.get(tape).map_or(0, |tape| tape.known_before(now_ns));
         Self { now_ns, tape, rows, due_ns: now_ns }
     }

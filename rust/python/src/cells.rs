@@ -7,92 +7,54 @@
 use pyo3::inspect::PyStaticExpr;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
-use std::convert::Infallible;
+use std::convert::{Infallible, identity};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// A stamp, ns UTC.
-pub(crate) struct Stamp(AtomicI64);
+/// A cell for one number: what it holds, how that lies in an atomic, and what it is in Python.
+macro_rules! cell {
+    ($(#[$doc:meta])* $name:ident: $held:ty as $python:ty, $atomic:ty, $into:path, $from:path) => {
+        $(#[$doc])*
+        pub(crate) struct $name($atomic);
 
-impl Stamp {
-    pub(crate) const fn new(stamp_ns: i64) -> Self {
-        Self(AtomicI64::new(stamp_ns))
-    }
+        impl $name {
+            pub(crate) const fn new(value: $held) -> Self {
+                Self(<$atomic>::new($into(value)))
+            }
 
-    pub(crate) fn get(&self) -> i64 {
-        self.0.load(Relaxed)
-    }
+            pub(crate) fn get(&self) -> $held {
+                $from(self.0.load(Relaxed))
+            }
 
-    pub(crate) fn set(&self, stamp_ns: i64) {
-        self.0.store(stamp_ns, Relaxed);
-    }
+            pub(crate) fn set(&self, value: $held) {
+                self.0.store($into(value), Relaxed);
+            }
+        }
+
+        impl<'py> IntoPyObject<'py> for &$name {
+            type Target = $python;
+            type Output = Bound<'py, $python>;
+            type Error = Infallible;
+            #[cfg(feature = "stubs")]
+            const OUTPUT_TYPE: PyStaticExpr = <$held>::OUTPUT_TYPE;
+
+            fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
+                self.get().into_pyobject(py)
+            }
+        }
+    };
 }
 
-/// A price or size.
-pub(crate) struct Real(AtomicU64);
-
-impl Real {
-    pub(crate) const fn new(value: f64) -> Self {
-        Self(AtomicU64::new(value.to_bits()))
-    }
-
-    pub(crate) fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(Relaxed))
-    }
-
-    pub(crate) fn set(&self, value: f64) {
-        self.0.store(value.to_bits(), Relaxed);
-    }
+cell! {
+    /// A stamp, ns UTC.
+    Stamp: i64 as PyInt, AtomicI64, identity, identity
 }
 
-/// A count, or the number of a tape.
-pub(crate) struct Count(AtomicU32);
-
-impl Count {
-    pub(crate) const fn new(count: u32) -> Self {
-        Self(AtomicU32::new(count))
-    }
-
-    pub(crate) fn get(&self) -> u32 {
-        self.0.load(Relaxed)
-    }
-
-    pub(crate) fn set(&self, count: u32) {
-        self.0.store(count, Relaxed);
-    }
+cell! {
+    /// A price or size.
+    Real: f64 as PyFloat, AtomicU64, f64::to_bits, f64::from_bits
 }
 
-impl<'py> IntoPyObject<'py> for &Stamp {
-    type Target = PyInt;
-    type Output = Bound<'py, PyInt>;
-    type Error = Infallible;
-    #[cfg(feature = "stubs")]
-    const OUTPUT_TYPE: PyStaticExpr = i64::OUTPUT_TYPE;
-
-    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
-        self.get().into_pyobject(py)
-    }
-}
-
-impl<'py> IntoPyObject<'py> for &Real {
-    type Target = PyFloat;
-    type Output = Bound<'py, PyFloat>;
-    type Error = Infallible;
-    #[cfg(feature = "stubs")]
-    const OUTPUT_TYPE: PyStaticExpr = f64::OUTPUT_TYPE;
-
-    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
-        self.get().into_pyobject(py)
-    }
-}
-
-impl<'py> IntoPyObject<'py> for &Count {
-    type Target = PyInt;
-    type Output = Bound<'py, PyInt>;
-    type Error = Infallible;
-    #[cfg(feature = "stubs")]
-    const OUTPUT_TYPE: PyStaticExpr = u32::OUTPUT_TYPE;
-
-    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
-        self.get().into_pyobject(py)
-    }
+cell! {
+    /// A count, or the number of a tape.
+    Count: u32 as PyInt, AtomicU32, identity, identity
 }

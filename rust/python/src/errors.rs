@@ -1,13 +1,21 @@
-//! One table: each fault of the core, its Python class, and the facts that the exception carries.
+//! One table: each fault of the core and of fed streams, its Python class, and the facts that the exception carries.
 
 use backtape_core::error::{Error, Place};
 use backtape_core::key::TapeKey;
+use backtape_engine::feeds::Fault;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 /// The Python exception of a fault. Its facts are attributes of the exception.
 pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
     build(py, error).unwrap_or_else(|failure| failure)
+}
+
+/// The Python exception of what is wrong with a fed stream.
+pub(crate) fn feed_fault(py: Python<'_>, fault: &Fault) -> PyErr {
+    let facts = PyDict::new(py);
+    let class = feed_class_and_facts(fault, &facts);
+    class.and_then(|class| raise(py, class, &fault.to_string(), &facts)).unwrap_or_else(|failure| failure)
 }
 
 fn build(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
@@ -144,5 +152,43 @@ fn setup_facts(error: &Error, facts: &Bound<'_, PyDict>) -> PyResult<&'static st
             "StateError"
         }
         _ => "BacktapeError",
+    })
+}
+
+fn feed_class_and_facts(fault: &Fault, facts: &Bound<'_, PyDict>) -> PyResult<&'static str> {
+    Ok(match fault {
+        Fault::Rows(error) => return class_and_facts(error, facts),
+        Fault::Stopped => {
+            facts.set_item("state", "stopped")?;
+            "StateError"
+        }
+        Fault::Ended { stream } | Fault::Backwards { stream, .. } => {
+            facts.set_item("stream", stream)?;
+            "FeedError"
+        }
+        Fault::Stalled { stream, waiting_for, rows, bytes, bytes_max } => {
+            facts.set_item("stream", stream)?;
+            facts.set_item("waiting_for", waiting_for)?;
+            facts.set_item("rows", rows)?;
+            facts.set_item("bytes", bytes)?;
+            facts.set_item("bytes_max", bytes_max)?;
+            "FeedStalledError"
+        }
+        Fault::Abandoned { stream, rows } => {
+            facts.set_item("stream", stream)?;
+            facts.set_item("rows", rows)?;
+            "FeedAbandonedError"
+        }
+        Fault::Miscounted { stream, rows, rows_expected } => {
+            facts.set_item("stream", stream)?;
+            facts.set_item("rows", rows)?;
+            facts.set_item("rows_expected", rows_expected)?;
+            "FeedAbandonedError"
+        }
+        Fault::Silent { streams, seconds } => {
+            facts.set_item("stream", streams)?;
+            facts.set_item("seconds", seconds)?;
+            "FeedTimeoutError"
+        }
     })
 }

@@ -1,14 +1,13 @@
 //! `Feeds`: streams that are fed while a replay runs.
 
 use crate::arrow_in::by_symbol;
-use crate::errors::{plain, raise, to_python};
+use crate::errors::{feed_fault, plain, to_python};
 use crate::tapes::{Tapes, kind_of, on_bad_of, unreadable};
 use backtape_core::check::{Checked, OnBadRows, RawRows, RowNumbers, check};
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::pending::Pending;
 use backtape_engine::feeds::{Fault, Fed, Feeds as Queues, Frontier, Limits, Standing, StreamStats};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use pyo3_arrow::PyRecordBatch;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,50 +29,6 @@ pub(crate) struct Feeds {
     session: Mutex<BTreeMap<TapeKey, Pending>>,
 }
 
-fn to_error(py: Python<'_>, fault: &Fault) -> PyErr {
-    build(py, fault).unwrap_or_else(|failure| failure)
-}
-
-fn build(py: Python<'_>, fault: &Fault) -> PyResult<PyErr> {
-    let facts = PyDict::new(py);
-    let class = match fault {
-        Fault::Rows(error) => return Ok(to_python(py, error)),
-        Fault::Stopped => {
-            facts.set_item("state", "stopped")?;
-            "StateError"
-        }
-        Fault::Ended { stream } | Fault::Backwards { stream, .. } => {
-            facts.set_item("stream", stream)?;
-            "FeedError"
-        }
-        Fault::Stalled { stream, waiting_for, rows, bytes, bytes_max } => {
-            facts.set_item("stream", stream)?;
-            facts.set_item("waiting_for", waiting_for)?;
-            facts.set_item("rows", rows)?;
-            facts.set_item("bytes", bytes)?;
-            facts.set_item("bytes_max", bytes_max)?;
-            "FeedStalledError"
-        }
-        Fault::Abandoned { stream, rows } => {
-            facts.set_item("stream", stream)?;
-            facts.set_item("rows", rows)?;
-            "FeedAbandonedError"
-        }
-        Fault::Miscounted { stream, rows, rows_expected } => {
-            facts.set_item("stream", stream)?;
-            facts.set_item("rows", rows)?;
-            facts.set_item("rows_expected", rows_expected)?;
-            "FeedAbandonedError"
-        }
-        Fault::Silent { streams, seconds } => {
-            facts.set_item("stream", streams)?;
-            facts.set_item("seconds", seconds)?;
-            "FeedTimeoutError"
-        }
-    };
-    raise(py, class, &fault.to_string(), &facts)
-}
-
 impl Feeds {
     fn session(&self) -> MutexGuard<'_, BTreeMap<TapeKey, Pending>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,7 +47,7 @@ impl Feeds {
             match fed {
                 Ok(Some(Fed { accepted, stale })) => return Ok((accepted, stale)),
                 Ok(None) => py.check_signals()?,
-                Err(fault) => return Err(to_error(py, &fault)),
+                Err(fault) => return Err(feed_fault(py, &fault)),
             }
             fed = py.detach(|| self.queues.feed(number, rows, LISTEN));
         }
@@ -105,7 +60,7 @@ impl Feeds {
         work: impl FnOnce(&Queues) -> Result<(), Fault> + Send,
     ) -> PyResult<()> {
         self.key(py, number)?;
-        py.detach(|| work(&self.queues)).map_err(|fault| to_error(py, &fault))
+        py.detach(|| work(&self.queues)).map_err(|fault| feed_fault(py, &fault))
     }
 }
 
@@ -191,7 +146,7 @@ impl Feeds {
                     py.check_signals()?;
                     look.call0()?;
                 }
-                Err(fault) => return Err(to_error(py, &fault)),
+                Err(fault) => return Err(feed_fault(py, &fault)),
             }
         }
     }

@@ -5,7 +5,6 @@ use crate::reused::Reused;
 use crate::tape_names::Names;
 use backtape_core::account::Account;
 use backtape_core::digest::Digest;
-use backtape_core::key::Kind;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
 use backtape_core::replay::Window;
@@ -86,7 +85,8 @@ impl Progress {
         let at_ns = &self.window.order.at_ns;
         let from = at_ns.partition_point(|&at| at < timer_ns);
         let of_instant = at_ns[from..].iter().take_while(|&&at| at == timer_ns).count();
-        (from..from + of_instant).find(|&place| self.window.kind(place) >= Kind::Quote).unwrap_or(from + of_instant)
+        let end = from + of_instant;
+        (from..end).find(|&place| self.window.kind(place).follows_timers()).unwrap_or(end)
     }
 
     /// A timer was set: events after it are not to be taken before the consumer asks again.

@@ -114,10 +114,12 @@ impl LoadedSession {
 
     /// Tapes whose stamps contradict the declared label: (tape, first stamp, last stamp, whether they are late).
     fn label_contradictions(&self) -> Vec<(String, i64, i64, bool)> {
-        let odd = self.loaded.labels.iter().filter(|seen| seen.evidence != LabelEvidence::Unclear);
-        let odd = odd.filter(|seen| seen.evidence != LabelEvidence::Consistent);
-        let late = |evidence: LabelEvidence| evidence == LabelEvidence::LateByOne;
-        odd.map(|seen| (seen.tape.to_string(), seen.first_ns, seen.last_ns, late(seen.evidence))).collect()
+        let odd = self.loaded.labels.iter().filter_map(|seen| match seen.evidence {
+            LabelEvidence::LateByOne => Some((seen.tape.to_string(), seen.first_ns, seen.last_ns, true)),
+            LabelEvidence::EarlyByOne => Some((seen.tape.to_string(), seen.first_ns, seen.last_ns, false)),
+            LabelEvidence::Consistent | LabelEvidence::Unclear => None,
+        });
+        odd.collect()
     }
 
     /// How many tapes agree with the declared label.
