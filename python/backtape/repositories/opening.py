@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Final, Literal
 
@@ -16,6 +16,9 @@ from backtape.normalise import Shape
 from backtape.repositories.base import Inspection, KindSummary, Repository
 from backtape.repositories.layout import Entry, date_of
 from backtape.repositories.parquet import ParquetRepository
+from backtape.repositories.sql import TIMEOUT_S, SqlRepository
+from backtape.repositories.sql_address import SYSTEMS, masked, system_of
+from backtape.repositories.sql_schema import OWN_COLUMNS
 
 SCHEMES: Final = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "mock")
 """What pyarrow reaches by URL. `mock` is its filesystem in memory, for tests."""
@@ -38,6 +41,10 @@ def open(  # noqa: A001  # the public name
     symbol: str | None = None,
     dates: Literal["names", "rows"] = "names",
     filesystem: fs.FileSystem | None = None,
+    tables: Mapping[str, str] | None = None,
+    schema: str | None = None,
+    symbols: Sequence[str] | None = None,
+    timeout: float | None = None,
 ) -> Repository:
     """Open a store of market data.
 
@@ -46,13 +53,38 @@ def open(  # noqa: A001  # the public name
     so there is no `?` in the glob of a URL. `label`, `zone`, `unit`, `columns` and `price_scale` are those of
     `backtape.normalise.Shape`; `kind`, `interval`, `symbol`, `dates` and `filesystem` those of `ParquetRepository`.
 
+    Databases are `postgresql://user:password@host/database`, `sqlite:///file` and `duckdb:///file`; `tables`, `schema`,
+    `symbols`, `symbol`, `interval` and `timeout` are those of `backtape.repositories.sql.SqlRepository`, and `columns`
+    may name `interval_ns` and `seq`, too.
+
     Raises:
-        ConfigError: a scheme that is not known, or an unknown setting.
+        ConfigError: a scheme that is not known, an unknown setting, or one that means nothing to this kind of store.
         RepositoryError: nothing is there, or it cannot be reached.
     """
     text = str(url)
-    shape = Shape(label=label, zone=zone, unit=unit, columns=dict(columns or {}), price_scale=price_scale)
     path = text if isinstance(url, str) else None
+    is_sql = path is not None and system_of(path) is not None
+    columns = dict(columns or {})
+    own: dict[str, str] = {name: columns.pop(name) for name in OWN_COLUMNS if is_sql and name in columns}
+    shape = Shape(label=label, zone=zone, unit=unit, columns=columns, price_scale=price_scale)
+    only_sql = {"tables": tables, "schema": schema, "symbols": symbols, "timeout": timeout}
+    only_files = {"kind": kind, "dates": None if dates == "names" else dates, "filesystem": filesystem}
+    for name, value in (only_files if is_sql else only_sql).items():
+        if value is not None:
+            other = "stores of files" if is_sql else "databases"
+            raise ConfigError(f"{name} is for {other}, not for {masked(text)}", setting=name)
+    if is_sql:
+        return SqlRepository(
+            text,
+            tables=tables,
+            schema=schema,
+            shape=shape,
+            columns=own,
+            symbols=symbols,
+            symbol=symbol,
+            interval=interval,
+            timeout=TIMEOUT_S if timeout is None else timeout,
+        )
     if path is not None and path.startswith("parquet:"):
         path = text = path.removeprefix("parquet:")
     if filesystem is None and path is not None and (match := _SCHEME.fullmatch(path)):
@@ -74,12 +106,12 @@ def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, st
     if scheme.lower() not in SCHEMES:
         if not rest.startswith("//") and fs.LocalFileSystem().get_file_info(url).type != fs.FileType.NotFound:
             return None, url
-        known = ", ".join(f"{name}://" for name in SCHEMES if name != "mock")
+        known = ", ".join(f"{name}://" for name in (*SCHEMES, *SYSTEMS) if name not in ("mock", "postgres"))
+        shown = masked(url)
         raise ConfigError(
-            f"unknown scheme {scheme!r} in {url!r}: known are a path, parquet:PATH, {known}; "
-            "SQL databases come in a later version",
+            f"unknown scheme {scheme!r} in {shown!r}: known are a path, parquet:PATH, {known}",
             setting="url",
-            value=url,
+            value=shown,
         )
     address, mark, query = url.partition("?")
     names = address.split("/")
@@ -93,19 +125,22 @@ def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, st
     return filesystem, "/".join([root.rstrip("/"), *names[fixed:]])
 
 
-def inspect(store: str | PathLike[str] | ParquetRepository) -> Inspection:
-    """Tell what a store of Parquet files holds, from names and footers; rows are not read.
+def inspect(store: str | PathLike[str] | ParquetRepository | SqlRepository) -> Inspection:
+    """Tell what a store of Parquet files or a database holds, from names and footers; rows are not read.
 
-    Where a file holds several symbols, their column is read; where a file has no statistics, its stamps are.
+    Where a file holds several symbols, their column is read; where a file has no statistics, its stamps are. A database
+    counts its rows.
 
     Raises:
         RepositoryError: nothing is there, or a file cannot be read.
         SchemaError: a file has no symbol, or another one than its name says.
     """
-    if not isinstance(store, ParquetRepository):
+    if not isinstance(store, ParquetRepository | SqlRepository):
         opened = open(store)
-        assert isinstance(opened, ParquetRepository), "paths and URLs open as Parquet"
+        assert isinstance(opened, ParquetRepository | SqlRepository), "paths and URLs open as one of these"
         store = opened
+    if isinstance(store, SqlRepository):
+        return store.inspect()
     alike: dict[tuple[Kind, int], list[Entry]] = {}
     unread = []
     for file in store.files():
