@@ -180,7 +180,7 @@ class SqlRepository:
         groups = [wanted[at : at + SYMBOLS_MAX] for at in range(0, len(wanted), SYMBOLS_MAX)] if wanted else [None]
         for group in groups:
             asked = sql_query.Asked(interval_ns, group, start_ns, end_ns, with_null_stamps)
-            answer = self._ask(sql_query.rows(self._driver, each, asked), f"rows of {each.table.shown}")
+            answer = self._ask(sql_query.rows(self._driver, each, asked), f"rows of {each.table.shown}", rows=True)
             piece = self._piece(each, asked, answer)
             if piece.rows.num_rows:
                 yield piece
@@ -248,8 +248,8 @@ class SqlRepository:
                 )
         return Inspection(self.name, tuple(kinds), ())
 
-    def _ask(self, statement: sql_query.Statement, purpose: str) -> pa.Table:
-        return self._links.ask(statement.sql, statement.parameters, purpose=purpose)
+    def _ask(self, statement: sql_query.Statement, purpose: str, *, rows: bool = False) -> pa.Table:
+        return self._links.ask(statement.sql, statement.parameters, purpose=purpose, rows=rows)
 
     def _wanted(self, symbols: Sequence[str] | None) -> list[str] | None:
         """The symbols that are asked for and seen, sorted."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote as percent_encoded
@@ -29,6 +29,8 @@ _PACKAGES: Final[dict[System, tuple[str, str]]] = {
     "sqlite": ("adbc_driver_sqlite", "adbc-driver-sqlite"),
     "duckdb": ("adbc_driver_duckdb", "duckdb"),
 }
+
+_BATCH_ROWS_MORE: Final = 1_024  # for rows that come in between
 
 # Columns: schema, table, column, type, whether null may stand there, place of the schema on the search path.
 _POSTGRESQL_CATALOG: Final = """
@@ -59,7 +61,7 @@ class Driver:
     - `title`: for people. `catalog`: the query for all tables, views and their columns.
     - `text_types`: types of columns whose values are text as they are. `text`: what others are cast to.
     - `number`, `whole`: the types of float64 and int64.
-    - `options`: of each statement. `cancels`: whether a running statement can be stopped.
+    - `batch_rows`: the option of a statement for the rows of a batch, where types are told by the first batch.
     """
 
     system: System
@@ -69,8 +71,7 @@ class Driver:
     text: str
     number: str
     whole: str
-    cancels: bool = True
-    options: Mapping[str, str] = field(default_factory=dict)
+    batch_rows: str | None = None
 
     def connect(self, address: Address, access: Access, *, seconds: float | None) -> Connection:
         """Open a connection. A read-only one changes nothing; only "create" makes a file that is not there.
@@ -133,9 +134,7 @@ DRIVERS: Final[dict[System, Driver]] = {
         text="TEXT",
         number="REAL",
         whole="INTEGER",
-        cancels=False,
-        # Types are told by the values of the first batch: a later one that differs would be an error. So there is one.
-        options={"adbc.sqlite.query.batch_rows": str(2**30)},
+        batch_rows="adbc.sqlite.query.batch_rows",
     ),
     "duckdb": Driver(
         system="duckdb",
@@ -168,6 +167,19 @@ def run(
     with connection.cursor(adbc_stmt_kwargs=options) as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetch_arrow_table()
+
+
+def run_whole(driver: Driver, connection: Connection, sql: str, parameters: pa.RecordBatch | None) -> pa.Table:
+    """Run a query for rows, whose values may be of several types.
+
+    Where the values of the first batch tell the types, a later batch that differs is an error: 1,024 quotes without a
+    bid, and then one with it. So all rows are one batch, and since memory is set aside for as many as are allowed, they
+    are counted first.
+    """
+    if driver.batch_rows is None:
+        return run(connection, sql, parameters)
+    count = run(connection, f"SELECT count(*) AS n FROM ({sql})", parameters)["n"][0].as_py()
+    return run(connection, sql, parameters, {driver.batch_rows: str(count + _BATCH_ROWS_MORE)})
 
 
 def _imported(system: System) -> tuple[ModuleType, ModuleType]:

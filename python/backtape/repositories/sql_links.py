@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from backtape.errors import BacktapeError, RepositoryError, RepositoryTimeout
 from backtape.repositories.sql_address import Address
-from backtape.repositories.sql_drivers import DRIVERS, Access, run
+from backtape.repositories.sql_drivers import DRIVERS, Access, run, run_whole
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
@@ -110,8 +110,8 @@ class Links:
         self._is_writing = False
         self._is_closed = False
 
-    def ask(self, sql: str, parameters: pa.RecordBatch | None, *, purpose: str) -> pa.Table:
-        """Return the whole answer to a query. `purpose` says for messages what is asked for.
+    def ask(self, sql: str, parameters: pa.RecordBatch | None, *, purpose: str, rows: bool = False) -> pa.Table:
+        """Return the whole answer to a query. `purpose` says for messages what is asked for, `rows` that it is rows.
 
         Raises:
             RepositoryTimeout: it did not come in time.
@@ -123,7 +123,7 @@ class Links:
                 break
             try:
                 with self._shared():
-                    return self._once(lambda connection: self._run(connection, sql, parameters), purpose)
+                    return self._once(lambda connection: self._run(connection, sql, parameters, rows=rows), purpose)
             except _Lost as error:
                 lost = error
         self._check_open(purpose)
@@ -252,9 +252,11 @@ class Links:
                 raise
             raise _Lost(said) from None
 
-    def _run(self, connection: Connection, sql: str, parameters: pa.RecordBatch | None) -> pa.Table:
+    def _run(self, connection: Connection, sql: str, parameters: pa.RecordBatch | None, *, rows: bool) -> pa.Table:
         try:
-            return run(connection, sql, parameters, self._driver.options)
+            if rows:
+                return run_whole(self._driver, connection, sql, parameters)
+            return run(connection, sql, parameters)
         except Exception as error:
             # Whether the connection or the query is at fault is told by another query, in any language.
             if self._address.system != "postgresql" or self._is_alive(connection):
