@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 import sql_servers
 from hypothesis import HealthCheck, settings
+from oracles import MINUTE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 REAL_DATA_VARIABLE: Final = "BACKTAPE_REAL_DATA"
@@ -66,3 +67,12 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sql_ser
     made = sql_servers.new_database(request.param, server, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def own(postgresql: sql_servers.Server, tmp_path: Path) -> Iterator[sql_servers.Database]:
+    """A schema of the server, with the default tables and three days of bars."""
+    database = sql_servers.new_database("postgresql", postgresql, tmp_path).init()
+    database.fill({"bar": {"IBM": sql_servers.bars(3), "AIG": sql_servers.bars(3)}}, MINUTE)
+    yield database
+    database.close()

@@ -19,17 +19,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from backtape.model import TapeInfo, kind_of
-from backtape.repositories import SqlRepository, create_tables
+from backtape.repositories import SqlRepository, create_tables, sql_drivers, sql_links
 from backtape.repositories.sql_address import Address, System
-from backtape.repositories.sql_drivers import DRIVERS, quoted, run
+from backtape.repositories.sql_drivers import DRIVERS, Driver, quoted, run
+from oracles import MINUTE, SECOND
 
 SYSTEMS: Final[tuple[System, ...]] = ("postgresql", "sqlite", "duckdb")
 USER: Final = "keeper"
 PASSWORD: Final = "s3cret/of the:keeper@home"
 ENCODED: Final = "s3cret%2Fof%20the%3Akeeper%40home"
+DAY: Final = 86_400 * SECOND
+OPEN: Final = int(np.datetime64("2013-10-07T13:30", "ns").astype(np.int64))
+TRADE: Final = TapeInfo("trade", 0, "IBM")
+BAR: Final = TapeInfo("bar", MINUTE, "IBM")
 _PACKAGED: Final = Path("/usr/lib/postgresql")
 _ACCOUNTS: Final = ("postgres", "nobody")
 _NUMBERS: Final = itertools.count()
@@ -183,3 +189,30 @@ def new_database(system: System, server: Server | None, folder: Path) -> Databas
         database.run(f"CREATE SCHEMA {quoted(str(database.schema))}")
         return database
     return Database(system, f"{system}:///{folder.as_posix()}/{number}.db", None)
+
+
+def bars(days: int = 1, rows: int = 390) -> pa.Table:
+    starts = OPEN + np.concatenate([day * DAY + MINUTE * np.arange(rows) for day in range(days)])
+    columns = dict.fromkeys(("open", "high", "low", "close", "volume"), np.arange(len(starts)) * 1.0)
+    return pa.table({"ts": pa.array(starts, pa.timestamp("ns", "UTC")), **columns})
+
+
+class Counted:
+    """Counts the rows that cursors returned, and connections."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows: list[int] = []
+        self.connections = 0
+        run, connect = sql_drivers.run_whole, Driver.connect
+
+        def counted(*given: object) -> pa.Table:
+            answer = run(*given)  # type: ignore[arg-type]  # whatever it was called with
+            self.rows.append(answer.num_rows)
+            return answer
+
+        def counted_connect(driver: Driver, *given: object, **named: object) -> object:
+            self.connections += 1
+            return connect(driver, *given, **named)  # type: ignore[arg-type]  # whatever it was called with
+
+        monkeypatch.setattr(sql_links, "run_whole", counted)
+        monkeypatch.setattr(Driver, "connect", counted_connect)

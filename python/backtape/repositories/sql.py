@@ -185,11 +185,12 @@ class SqlRepository:
             if piece.rows.num_rows:
                 yield piece
 
-    def write(self, kind: Kind, *, interval_ns: int, table: ArrowStreamable) -> int:
+    def write(self, kind: Kind, *, interval_ns: int, table: ArrowStreamable, symbol: str | None = None) -> int:
         """Append rows to a table of the default schema, all of them or none, and return how many.
 
-        `table` is anything that a replay takes, with a column of symbols. Rows of equal stamps keep their order, behind
-        those that are there. Nothing is read meanwhile; a file of DuckDB must not be open in another program.
+        `table` is anything that a replay takes, with a column of symbols, or `symbol` is that of all rows. Rows of
+        equal stamps keep their order, behind those that are there. Nothing is read meanwhile; a file of DuckDB must not
+        be open in another program.
 
         Raises:
             ConfigError: the store has no table of this kind in the default schema.
@@ -204,6 +205,9 @@ class SqlRepository:
                 value=kind,
             )
         rows = normalise(table, kind, interval_ns=interval_ns, shape=Shape(), source=f"the {kind}s to write")
+        if symbol is not None:
+            rows = rows.drop_columns([name for name in ("symbol",) if name in rows.schema.names])
+            rows = rows.append_column("symbol", pa.repeat(symbol, rows.num_rows))
         if "symbol" not in rows.schema.names:
             raise SchemaError(f"the {kind}s to write have no column 'symbol'", source=self.name, column="symbol")
         if nulls := rows["ts"].null_count:
