@@ -49,7 +49,9 @@ def test_where_trades_tell_nothing_there_is_no_label() -> None:
     bars, trades = market()
     same = [Row("trade", "IBM", 0, row.ts, (100.0, 1.0)) for row in trades]
     assert told(bars, []).label is None
+    flat = [Row(bar.kind, bar.symbol, bar.interval, bar.ts, (100.0, 100.0, 100.0, 100.0, 6.0)) for bar in bars]
     assert told(bars, same).label is None
+    assert told(flat, same) == TradeEvidence(None, 0, 0)
     assert told(moved(bars, 7 * MINUTE), trades).label is None
     assert told([], trades) == TradeEvidence(None, 0, 0)
 

@@ -221,11 +221,9 @@ class CsvRepository(BlockRepository):
 
 def _lines(file: Decompressed, count: int, path: str, repository: str) -> Iterator[bytes]:
     """Whole lines, about `count` bytes at a time."""
-    rest, is_first = b"", True
+    rest = b""
     while True:
         data = file.read(count)
-        if is_first:
-            data, is_first = data.removeprefix(b"\xef\xbb\xbf"), False
         end = data.rfind(b"\n") + 1
         if not data:
             if rest.strip():
