@@ -178,6 +178,25 @@ def test_a_store_that_is_let_go_of_leaves_no_connection(own: Database) -> None:
     assert own.run(count)["n"][0].as_py() == before
 
 
+def test_a_write_has_the_database_to_itself(database: Database) -> None:
+    store = database.init().fill({"bar": {"IBM": bars(rows=3)}}, MINUTE)
+    begun, let_go = threading.Event(), threading.Event()
+
+    def write(_: object) -> bool:
+        begun.set()
+        return let_go.wait(60)
+
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(store._links.write, write, purpose="a long write")
+        begun.wait()
+        reading = pool.submit(rows_of, store, BAR)
+        with pytest.raises(TimeoutError):
+            reading.result(0.3)
+        let_go.set()
+        assert writing.result()
+        assert reading.result().num_rows == 3
+
+
 def test_options_that_mean_nothing_are_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path.as_posix()}/a.db"
     create_tables(url)

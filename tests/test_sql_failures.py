@@ -13,11 +13,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import backtape
-import pyarrow as pa
 import pytest
 from backtape import BacktapeError, Settings
 from backtape.cli import main
-from backtape.errors import RepositoryError, RepositoryTimeout
+from backtape.errors import ConfigError, RepositoryError, RepositoryTimeout
 from backtape.normalise import Shape
 from backtape.repositories import SqlRepository, sql_drivers, sql_links
 from backtape.repositories.sql_address import Address
@@ -78,25 +77,20 @@ def test_a_session_that_takes_too_long_ends_the_run(own: Database) -> None:
 def test_ctrl_c_ends_a_question_and_the_statement_in_the_server(own: Database) -> None:
     own.run(f"CREATE VIEW {{}}slow AS {SLOW['postgresql']}")
     store = own.open(tables={"trade": "slow"})
-    asked = threading.Event()
-    run = sql_drivers.run
-
-    def noticed(*given: object) -> pa.Table:
-        asked.set()
-        return run(*given)  # type: ignore[arg-type]  # whatever it was called with
+    running = "SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep'"
 
     def interrupt() -> None:
-        asked.wait()
+        while not own.run(running)["n"][0].as_py():
+            pass  # by then the one that asks waits for the answer
         os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sql_links, "run", noticed)
-        threading.Thread(target=interrupt).start()
-        with pytest.raises(KeyboardInterrupt):
-            store.tapes()
-    assert left_behind() == []
-    busy = own.run("SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%slow%sleep%'")
-    assert busy["n"][0].as_py() <= 1, "the one that looks"
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        store.tapes()
+    for thread in left_behind():
+        thread.join(10)
+    assert left_behind() == [], "the statement would run for half a minute"
+    assert own.run(running)["n"][0].as_py() == 0
 
 
 KILL = (
@@ -171,6 +165,10 @@ def shown(error: BaseException) -> None:
         assert secret not in text
 
 
+def tell(text: str) -> None:
+    raise OSError(text)
+
+
 def test_no_password_is_ever_shown(
     own: Database,
     caplog: pytest.LogCaptureFixture,
@@ -207,6 +205,13 @@ def test_no_password_is_ever_shown(
         monkeypatch.setattr(sys, "argv", ["backtape", *words])
         with pytest.raises(SystemExit):
             main()
+    with pytest.raises(ConfigError, match="percent-encode it"):
+        SqlRepository(url.replace(ENCODED, PASSWORD))
+    monkeypatch.setattr(sql_drivers.Driver, "connect", lambda *_, **__: tell(f"FATAL: {PASSWORD} at {url}"))
+    with pytest.raises(RepositoryError) as told:
+        SqlRepository(url)
+    shown(told.value)
+    text += str(told.value) + Address.of(url).clean(f"no way to {url} for keeper with {PASSWORD}, that is {ENCODED}")
     said = capsys.readouterr()
     text += said.out + said.err + caplog.text
     assert "keeper:***@127.0.0.1" in text

@@ -107,6 +107,29 @@ def test_ticks_of_one_instant_keep_their_order_over_several_writes(database: Dat
     assert rows_of(store, tape)["ts"].cast(pa.int64()).unique().to_pylist() == [OPEN + 1], "to the nanosecond"
 
 
+def test_ticks_of_one_instant_come_by_seq_or_else_by_their_values(database: Database) -> None:
+    columns = f"symbol {TYPES[database.system][3]}, ts_ns bigint, n bigint, price double precision, size integer"
+    prices, numbers = [3.0, 1.0, 2.0, 5.0, 4.0], [30, 50, 10, 20, 40]
+    values = ", ".join(f"('IBM', {OPEN}, {n}, {price}, 1)" for n, price in zip(numbers, prices, strict=True))
+    database.run(f"CREATE TABLE {{}}trades ({columns})", f"INSERT INTO {{}}trades VALUES {values}")
+    tape = TapeInfo("trade", 0, "IBM")
+    assert rows_of(database.open(columns={"seq": "n"}), tape)["price"].to_pylist() == [2.0, 5.0, 3.0, 4.0, 1.0]
+    assert rows_of(database.open(), tape)["price"].to_pylist() == sorted(prices)
+
+
+def test_symbols_that_differ_by_capital_letters_are_two_whatever_the_column_thinks(database: Database) -> None:
+    text = {"sqlite": "TEXT COLLATE NOCASE", "duckdb": "VARCHAR COLLATE NOCASE", "postgresql": "text"}[database.system]
+    values = f"('IBM', {OPEN}, 1, 1), ('ibm', {OPEN}, 2, 1), ('IBM', {OPEN + 1}, 3, 1)"
+    database.run(
+        f"CREATE TABLE {{}}trades (symbol {text}, ts_ns bigint, price double precision, size integer)",
+        f"INSERT INTO {{}}trades VALUES {values}",
+    )
+    store = database.open()
+    assert [tape.symbol for tape in store.tapes()] == ["IBM", "ibm"]
+    prices = {symbol: rows_of(store, TapeInfo("trade", 0, symbol)) for symbol in ("IBM", "ibm", "Ibm")}
+    assert [rows["price"].to_pylist() if len(rows) else [] for rows in prices.values()] == [[1.0, 3.0], [2.0], []]
+
+
 @examples(10)
 @given(minutes=st.lists(st.integers(0, 40), min_size=1, max_size=40), cuts=st.sets(st.integers(-1, 42), max_size=6))
 def test_adjoining_reads_give_each_row_once(emptied: Database, minutes: list[int], cuts: set[int]) -> None:

@@ -60,7 +60,7 @@ class Driver:
 
     - `title`: for people. `catalog`: the query for all tables, views and their columns.
     - `text_types`: types of columns whose values are text as they are. `text`: what others are cast to.
-    - `number`, `whole`: the types of float64 and int64.
+    - `exact`: the collation that tells all text apart. `number`, `whole`: the types of float64 and int64.
     - `batch_rows`: the option of a statement for the rows of a batch, where types are told by the first batch.
     """
 
@@ -69,6 +69,7 @@ class Driver:
     catalog: str
     text_types: tuple[str, ...]
     text: str
+    exact: str
     number: str
     whole: str
     batch_rows: str | None = None
@@ -123,6 +124,7 @@ DRIVERS: Final[dict[System, Driver]] = {
         catalog=_POSTGRESQL_CATALOG,
         text_types=("text", "character varying"),
         text="text",
+        exact='"C"',
         number="double precision",
         whole="bigint",
     ),
@@ -132,6 +134,7 @@ DRIVERS: Final[dict[System, Driver]] = {
         catalog=_SQLITE_CATALOG,
         text_types=("text", "varchar", "char", "character", "nvarchar", "clob"),
         text="TEXT",
+        exact="BINARY",
         number="REAL",
         whole="INTEGER",
         batch_rows="adbc.sqlite.query.batch_rows",
@@ -142,6 +145,7 @@ DRIVERS: Final[dict[System, Driver]] = {
         catalog=_DUCKDB_CATALOG,
         text_types=("varchar",),
         text="VARCHAR",
+        exact="C",
         number="DOUBLE",
         whole="BIGINT",
     ),

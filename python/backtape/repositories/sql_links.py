@@ -31,6 +31,7 @@ PAUSES_S: Final = (0.2, 0.8)
 
 FREE_MAX: Final = 2
 _GRACE_S: Final = 1.0
+_CANCELS_MAX: Final = 5
 _CANCELLED: Final = "57014"
 # PostgreSQL said no, and would say it again: a wrong password, an unknown database. These pass by themselves:
 _REFUSED: Final = re.compile(r"\bFATAL:|\binvalid\b")
@@ -53,7 +54,12 @@ class _Job(Generic[_Answer]):
         self.connection: Connection | None = None
         self.answer: _Answer | None = None
         self.error: BaseException | None = None
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Begin, and wait for the answer; False where it did not come in time."""
+        self._thread.start()
+        return self.done.wait(seconds)
 
     def _run(self) -> None:
         try:
@@ -68,19 +74,24 @@ class _Job(Generic[_Answer]):
 
     def give_up(self) -> None:
         """Ask the driver to stop, and let go of the connection now or when the thread returns."""
-        connection = self.connection
-        if connection is not None:
-            try:
-                connection.adbc_cancel()
-            except Exception:  # noqa: BLE001  # not every driver can, and what it had to say is no answer any more
-                self.done.wait(0)
-            else:
-                self.done.wait(_GRACE_S)
+        for _ in range(_CANCELS_MAX):  # one that comes just before its statement is lost
+            if not self._cancel() or self.done.wait(_GRACE_S / _CANCELS_MAX):
+                break
         with self._lock:
             self.is_left = not self.done.is_set()
             is_left = self.is_left
         if not is_left:
             self.end()
+
+    def _cancel(self) -> bool:
+        """Ask the driver to stop what runs; False where it cannot."""
+        connection = self.connection
+        try:
+            if connection is not None:
+                connection.adbc_cancel()
+        except Exception:  # noqa: BLE001  # not every driver can, and what it had to say is no answer any more
+            return False
+        return connection is not None
 
     def end(self) -> None:
         """Close the connection, if there is one."""
@@ -207,7 +218,7 @@ class Links:
         job = _Job(connected, f"backtape-{self._address.system}")
         try:
             patience = None if self._seconds is None else self._seconds + self._driver_grace()
-            came = job.done.wait(patience)
+            came = job.wait(patience)
         except BaseException:
             job.give_up()
             raise

@@ -82,9 +82,11 @@ def tapes(driver: Driver, mapped: Mapped, symbols: Sequence[str] | None) -> Stat
     """Count rows and find the ends of every tape."""
     statement = Statement(driver)
     fits = _fitting(statement, mapped, symbols)
-    keys = [expression for expression in (mapped.symbol, mapped.interval) if expression is not None]
+    # A column may be such that "IBM" and "ibm" are one; they are two tapes.
+    symbol = None if mapped.symbol is None else f"{mapped.symbol} COLLATE {driver.exact}"
+    keys = [expression for expression in (symbol, mapped.interval) if expression is not None]
     wanted = [
-        f"{mapped.symbol if mapped.symbol is not None else 'NULL'} AS symbol",
+        f"{symbol if symbol is not None else 'NULL'} AS symbol",
         f"{mapped.interval if mapped.interval is not None else 'NULL'} AS interval_ns",
         f"min({mapped.ts}) AS low",
         f"max({mapped.ts}) AS high",

@@ -189,7 +189,8 @@ def _best(tables: Sequence[Table], name: str, store: str) -> Table | None:
         fits = on_path or fits
         if len(fits) > 1:
             both = " and ".join(table.shown for table in fits)
-            raise RepositoryError(f"{store} has more than one table {name!r}: {both}", repository=store, table=name)
+            message = f"{store} has more than one table {name!r}: {both}; say which with schema=... or tables=..."
+            raise RepositoryError(message, repository=store, table=name)
         if fits:
             return fits[0]
     return None
