@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+import sql_servers
 from hypothesis import HealthCheck, settings
+from oracles import MINUTE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 REAL_DATA_VARIABLE: Final = "BACKTAPE_REAL_DATA"
@@ -48,3 +51,28 @@ def real_data() -> Path:
     if os.environ.get(REAL_DATA_VARIABLE):
         pytest.fail(f"{REAL_DATA_VARIABLE} names {folder}, which is not a folder")
     pytest.skip(f"no real market data at {REAL_DATA_DEFAULT}: {REAL_DATA_VARIABLE} can name another folder")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[sql_servers.Server]:
+    """A PostgreSQL server of our own; skipped where there is none to be had."""
+    with sql_servers.running() as server:
+        yield server
+
+
+@pytest.fixture(params=sql_servers.SYSTEMS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sql_servers.Database]:
+    """An empty database of each system in turn."""
+    server = request.getfixturevalue("postgresql") if request.param == "postgresql" else None
+    made = sql_servers.new_database(request.param, server, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own(postgresql: sql_servers.Server, tmp_path: Path) -> Iterator[sql_servers.Database]:
+    """A schema of the server, with the default tables and three days of bars."""
+    database = sql_servers.new_database("postgresql", postgresql, tmp_path).init()
+    database.fill({"bar": {"IBM": sql_servers.bars(3), "AIG": sql_servers.bars(3)}}, MINUTE)
+    yield database
+    database.close()

@@ -10,6 +10,9 @@ from pathlib import Path
 import backtape
 import pytest
 from backtape._core import Player
+from backtape.model import Kind
+from backtape.repositories.sql_drivers import DRIVERS, quoted
+from backtape.repositories.sql_schema import TABLES, columns_of_default, definition
 from pages import blocks_of, run_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +41,19 @@ def test_the_code_of_the_page_on_systems_runs_and_prints_what_stands_there() -> 
 
 def test_the_code_of_the_page_on_files_runs_and_prints_what_stands_there() -> None:
     assert run_page(ROOT / "docs" / "files.md") == ["python", "text", "python", "text"]
+
+
+def test_the_code_of_the_page_on_databases_runs_and_prints_what_stands_there() -> None:
+    assert run_page(ROOT / "docs" / "sql.md") == ["console", "python", "text", "console"]
+
+
+@pytest.mark.parametrize("kind", ["bar", "quote", "trade"])
+def test_the_default_schema_on_the_page_is_that_of_the_code(kind: Kind) -> None:
+    rows = {row[0].strip("`"): row for row in table_after("## The default schema", ROOT / "docs" / "sql.md")}
+    columns, key = (re.findall(r"`(\w+)`", cell) for cell in rows[TABLES[kind]][1:])
+    assert tuple(columns) == columns_of_default(kind)
+    made = definition(kind, "t", DRIVERS["duckdb"])
+    assert made.endswith(f"PRIMARY KEY ({', '.join(map(quoted, key))}))")
 
 
 def test_the_strategy_of_the_readme_gives_what_stands_there(capsys: pytest.CaptureFixture[str]) -> None:

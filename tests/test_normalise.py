@@ -306,8 +306,8 @@ def test_what_files_cannot_tell_is_declared_and_prunes_all_the_same(tmp_path: Pa
 @pytest.mark.parametrize(
     ("url", "error", "message"),
     [
-        ("duckdb:///x", ConfigError, r"unknown scheme 'duckdb'.*parquet:PATH, csv:PATH.*file://, s3://.*SQL.*later"),
-        ("postgresql://host/db", ConfigError, "unknown scheme 'postgresql'"),
+        ("mysql://me:pw@host", ConfigError, r"unknown scheme 'mysql' in 'mysql://me:\*\*\*@host'.*s3://.*duckdb:"),
+        ("duckdb:///nowhere.db", RepositoryError, r"no file .*nowhere\.db.*db init"),
         ("file://host-or-folder/store", ConfigError, "cannot be opened"),
         ("nowhere", RepositoryError, "there is no file or folder .*nowhere"),
         ("nowhere/*.parquet", RepositoryError, "there is no file or folder"),

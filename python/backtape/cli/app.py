@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backtape.cli import config, demo, ingest, inspect, quality, replay, run, sample, verify
+from backtape.cli import config, db, demo, ingest, inspect, quality, replay, run, sample, verify
 from backtape.cli.console import examples
 
 app = typer.Typer(
@@ -50,7 +50,7 @@ def backtape(
     """
 
 
-for command in (demo, sample, inspect, replay, quality, ingest, verify, config, run):
+for command in (demo, sample, inspect, replay, quality, ingest, verify, config, run, db):
     command.add_to(app)
 
 

@@ -33,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             ("backtape inspect ./sample", "kinds, symbols, days, rows, stamps"),
             ("backtape inspect './archive/**/2025-*.parquet'", "a glob, in quotes: the shell shall not expand it"),
+            ("backtape inspect postgresql://ann@host/market", "the tables of a database"),
         ),
     )(inspect)
 
@@ -50,8 +51,8 @@ def inspect(path: Source, calendar: Calendar = "XNYS", zone: Zone = None, debug:
 
         known = calendar_of(calendar)
         repository = repositories.open(path, zone=zone)
-        own = repository if isinstance(repository, FileStore | repositories.StoreRepository) else path
-        found = repositories.inspect(own)
+        known_stores = FileStore | repositories.StoreRepository | repositories.SqlRepository
+        found = repositories.inspect(repository if isinstance(repository, known_stores) else path)
         console = output()
         console.print(found.name, style="bold", markup=False)
         if not found.kinds:
@@ -87,7 +88,9 @@ def describe(summary: KindSummary, zone: ZoneInfo, guess: Guess | TradeEvidence 
     table.add_row("  symbols", Text(f"{count(len(summary.symbols))}: {names}"))
     if summary.days:
         table.add_row("  days", f"{count(len(summary.days))}, {summary.days[0]} to {summary.days[-1]}")
-    table.add_row("  rows", f"{count(summary.rows)} in {plural(summary.files, 'file')}, {size(summary.bytes)}")
+    files = f"{plural(summary.files, 'file')}, {size(summary.bytes)}"
+    where = f"table {summary.table}" if summary.table is not None else files
+    table.add_row("  rows", Text(f"{count(summary.rows)} in {where}"))
     if summary.first_ns is not None and summary.last_ns is not None:
         first, last = (
             datetime_in(ts_ns, zone).strftime("%Y-%m-%d %H:%M:%S") for ts_ns in (summary.first_ns, summary.last_ns)

@@ -10,7 +10,10 @@ import typer
 from backtape.errors import ConfigError
 
 Source = Annotated[
-    str, typer.Argument(metavar="PATH", help="A directory, a Parquet file, a glob, or a URL.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="PATH", help="A directory, a Parquet file, a glob, or a URL of files or a database.", show_default=False
+    ),
 ]
 Symbols = Annotated[
     str | None, typer.Option("--symbols", "-s", metavar="A,B", help="Only these symbols. All where not given.")

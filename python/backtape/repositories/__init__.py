@@ -7,6 +7,8 @@ from backtape.repositories.inspection import inspect
 from backtape.repositories.manifest import MANIFEST
 from backtape.repositories.opening import open  # noqa: A004  # the public name
 from backtape.repositories.parquet import ParquetRepository
+from backtape.repositories.sql import SqlRepository
+from backtape.repositories.sql_init import create_tables
 from backtape.repositories.store import StoreRepository
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "ParquetRepository",
     "Piece",
     "Repository",
+    "SqlRepository",
     "StoreRepository",
+    "create_tables",
     "inspect",
     "open",
 ]

@@ -97,6 +97,7 @@ class KindSummary:
     - `first_ns`, `last_ns`: lowest and highest stamp, ns UTC, of bars the start; None where there is no row, or where
       stamps have no zone and none is declared.
     - `stamp`: the type of the stamps as stored, such as "timestamp[us, tz=UTC]".
+    - `table`: where the rows are, in a database; there are no files then, and no dates.
     """
 
     kind: Kind
@@ -109,6 +110,7 @@ class KindSummary:
     bytes: int
     files: int
     stamp: str
+    table: str | None = None
 
 
 @dataclass(frozen=True)

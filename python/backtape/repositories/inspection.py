@@ -14,14 +14,15 @@ from backtape.repositories.layout import Entry, date_of
 from backtape.repositories.manifest import Part, StoredFile
 from backtape.repositories.opening import open as open_store
 from backtape.repositories.parquet import ParquetRepository
+from backtape.repositories.sql import SqlRepository
 from backtape.repositories.store import StoreRepository
 
 FileStore = ParquetRepository | BlockRepository
 
 
-def inspect(store: str | PathLike[str] | FileStore | StoreRepository) -> Inspection:
+def inspect(store: str | PathLike[str] | FileStore | StoreRepository | SqlRepository) -> Inspection:
     """Tell what a store of files holds: Parquet from names and footers, backtape's own from its manifest,
-    others by a pass over each file.
+    others by a pass over each file. A database counts its rows.
 
     Where a Parquet file holds several symbols, their column is read; where it has no statistics, its stamps are.
 
@@ -31,9 +32,11 @@ def inspect(store: str | PathLike[str] | FileStore | StoreRepository) -> Inspect
     """
     if isinstance(store, str | PathLike):
         opened = open_store(store)
-        if not isinstance(opened, FileStore | StoreRepository):
+        if not isinstance(opened, FileStore | StoreRepository | SqlRepository):
             raise ConfigError(f"{store} is no store of files", setting="store", value=str(store))
         store = opened
+    if isinstance(store, SqlRepository):
+        return store.inspect()
     if isinstance(store, StoreRepository):
         return Inspection(store.name, tuple(_stored(store)), ())
     alike: dict[tuple[Kind, int], list[Entry]] = {}

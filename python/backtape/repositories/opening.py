@@ -18,6 +18,9 @@ from backtape.normalise import Shape
 from backtape.repositories.base import Repository
 from backtape.repositories.format_of import format_of
 from backtape.repositories.parquet import ParquetRepository
+from backtape.repositories.sql import TIMEOUT_S, SqlRepository
+from backtape.repositories.sql_address import SYSTEMS, masked, system_of
+from backtape.repositories.sql_schema import OWN_COLUMNS
 from backtape.repositories.store import StoreRepository, is_store
 
 SCHEMES: Final = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "mock")
@@ -46,6 +49,10 @@ def open(  # noqa: A001  # the public name
     header: Sequence[str] | None = None,
     stamp_format: str | None = None,
     decompressed_bytes_max: int | None = None,
+    tables: Mapping[str, str] | None = None,
+    schema: str | None = None,
+    symbols: Sequence[str] | None = None,
+    timeout: float | None = None,
 ) -> Repository:
     """Open a store of market data.
 
@@ -53,6 +60,10 @@ def open(  # noqa: A001  # the public name
     `hdfs://`. Options of the filesystem stand behind a `?` (`s3://bucket/bars?region=...`), so there is no `?` in the
     glob of a URL. How names end tells the format: Parquet, CSV or DBN. A word before the path or URL says it too:
     `parquet:`, `csv:`, `polygon:`, `databento:`.
+
+    Databases are `postgresql://user:password@host/database`, `sqlite:///file` and `duckdb:///file`; `tables`, `schema`,
+    `symbols`, `symbol`, `interval` and `timeout` are those of `backtape.repositories.sql.SqlRepository`, and `columns`
+    may name `interval_ns` and `seq`, too.
 
     `label`, `zone`, `unit`, `columns` and `price_scale` are those of `backtape.normalise.Shape`; `kind`, `interval`,
     `symbol`, `dates` and `filesystem` those of `ParquetRepository`; the rest those of `CsvRepository` and
@@ -64,12 +75,33 @@ def open(  # noqa: A001  # the public name
         RepositoryError: nothing is there, or it cannot be reached.
     """
     text = str(url)
+    columns = dict(columns or {})
+    of_sql = {"tables": tables, "schema": schema, "symbols": symbols, "timeout": timeout}
+    of_files = {"kind": kind, "dates": None if dates == "names" else dates, "filesystem": filesystem}
+    is_sql = isinstance(url, str) and system_of(url) is not None
+    for name, value in (of_files if is_sql else of_sql).items():
+        if value is not None:
+            other = "stores of files" if is_sql else "databases"
+            raise ConfigError(f"{name} is for {other}, not for {masked(text)}", setting=name)
+    own_columns: dict[str, str] = {name: columns.pop(name) for name in OWN_COLUMNS if is_sql and name in columns}
+    shape = Shape(label=label, zone=zone, unit=unit, columns=columns, price_scale=price_scale)
+    if is_sql:
+        return SqlRepository(
+            text,
+            tables=tables,
+            schema=schema,
+            shape=shape,
+            columns=own_columns,
+            symbols=symbols,
+            symbol=symbol,
+            interval=interval,
+            timeout=TIMEOUT_S if timeout is None else timeout,
+        )
     word, text = _word_before(text) if isinstance(url, str) else ("", text)
     if filesystem is None and isinstance(url, str) and (match := _SCHEME.fullmatch(text)):
         filesystem, text = _reached(match[1], match[2], text)
     own_store = word in ("", "parquet") and _is_own(filesystem, text)
     form = "store" if own_store else word or format_of(text, filesystem)
-    shape = Shape(label=label, zone=zone, unit=unit, columns=dict(columns or {}), price_scale=price_scale)
     own: dict[str, object] = {
         "delimiter": delimiter,
         "header": header,
@@ -157,13 +189,11 @@ def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, st
     if scheme.lower() not in SCHEMES:
         if not rest.startswith("//") and fs.LocalFileSystem().get_file_info(url).type != fs.FileType.NotFound:
             return None, url
-        known = ", ".join(f"{name}://" for name in SCHEMES if name != "mock")
+        known = ", ".join(f"{name}://" for name in (*SCHEMES, *SYSTEMS) if name not in ("mock", "postgres"))
         words = ", ".join(f"{word}:PATH" for word in _FORMATS if word != "store")
+        shown = masked(url)
         raise ConfigError(
-            f"unknown scheme {scheme!r} in {url!r}: known are a path, {words}, {known}; "
-            "SQL databases come in a later version",
-            setting="url",
-            value=url,
+            f"unknown scheme {scheme!r} in {shown!r}: known are a path, {words}, {known}", setting="url", value=shown
         )
     address, mark, query = url.partition("?")
     names = address.split("/")
