@@ -143,11 +143,3 @@ def _added(tapes: Tapes, pieces: list[_Found]) -> tuple[Tapes, tuple[int, int]]:
         added = filled.fill(interval_ns, fresh, symbol=symbol, source=piece.source)
         rows, beside = rows + added, beside + out + piece.rows.num_rows - added
     return filled, (rows, beside)
-
-
-def describe(outcome: FillOutcome) -> str:
-    """One line for people."""
-    found = f"session {outcome.session}: {outcome.filled} of {outcome.asked} missing bars filled"
-    if outcome.error is not None:
-        return f"{found}; the second store failed {outcome.tries} times: {outcome.error}"
-    return found + (f", {outcome.beside} rows of the answer lie in no gap" if outcome.beside else "")

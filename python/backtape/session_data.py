@@ -118,7 +118,6 @@ class SessionData(Mapping[str, SymbolSessionData]):
 
     def __init__(self) -> None:
         self._coordinator: BacktestStreamCoordinator | None = None
-        self._seen = 0
 
     def attach(self, coordinator: BacktestStreamCoordinator) -> None:
         """Show a run. The system does this at each start."""

@@ -15,7 +15,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from backtape.arrow_types import stamps_ns
@@ -231,8 +230,3 @@ def between(table: pa.Table, start_ns: int, end_ns: int) -> pa.Table:
     ts = stamps_ns(table["ts"])
     inside = (ts >= start_ns) & (ts < end_ns)
     return table if inside.all() else table.filter(pa.array(inside))
-
-
-def symbols_in(table: pa.Table) -> list[str]:
-    """The symbols of some rows, in the order of the file."""
-    return [str(word) for word in pc.unique(table["symbol"].cast(pa.string())).to_pylist()]
