@@ -93,6 +93,8 @@ fn replaying(criterion: &mut Criterion) {
         let settings = Settings {
             hours: Hours::Regular,
             derived_ns: Vec::new(),
+            flat_slots: 0,
+            late_fills: false,
             on_bad: OnBadRows::Raise,
             catch_up_until_ns: i64::MIN,
             until_ns: i64::MAX,

@@ -24,6 +24,8 @@ pub struct Tally {
     pub unread: u64,
     /// Rows filled in from another source that became events; they are no part of the sum.
     pub filled: u64,
+    /// Flat bars that bridged gaps; they are no part of the sum.
+    pub flat: u64,
     /// Rows with a negative price, which is legal; they are no part of the sum.
     pub negative_prices: u64,
 }
@@ -44,6 +46,7 @@ impl Tally {
         self.rejected += other.rejected;
         self.unread += other.unread;
         self.filled += other.filled;
+        self.flat += other.flat;
         self.negative_prices += other.negative_prices;
     }
 }

@@ -2,19 +2,24 @@
 
 pub mod account;
 pub mod batch_kernels;
+pub mod beside;
 pub mod check;
 pub mod derive;
 mod derived_tapes;
 pub mod digest;
 pub mod error;
 pub mod event_hashes;
+pub mod fills;
+pub mod flat;
 pub mod gaps;
 pub mod gather;
 pub mod key;
 pub mod label;
+pub mod late;
 pub mod ledger;
 pub mod lifecycle;
 pub mod loaded;
+mod loaded_tape;
 pub mod mark;
 pub mod merge;
 pub mod metrics;

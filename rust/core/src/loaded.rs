@@ -1,22 +1,22 @@
 //! One session, ready to play: its tapes within trading hours, in the order of C1, derived bars included.
 
 use crate::check::{Dropped, OnBadRows, Why};
-use crate::derived_tapes::{base_tapes, derive_all};
-use crate::digest::{bytes_hash, tape_hash};
+use crate::derived_tapes::{base_tapes, made_from_bases};
+use crate::digest::bytes_hash;
 use crate::error::Result;
 use crate::gaps::{Gap, gaps};
 use crate::key::{Kind, TapeKey};
 use crate::label::{LabelEvidence, label_evidence};
 use crate::ledger::Tally;
-use crate::metrics::Running;
 use crate::rows::Rows;
 use crate::session::Session;
 use crate::span::Span;
 use crate::tapes::{Tape, Tapes};
-use arrow_buffer::ScalarBuffer;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+
+pub use crate::loaded_tape::{Counts, LoadedTape, Part};
 
 /// Which rows of a session are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,10 @@ pub struct Settings {
     pub hours: Hours,
     /// Intervals of the bars to derive.
     pub derived_ns: Vec<i64>,
+    /// How many slots of a gap are bridged with flat bars; 0 for none.
+    pub flat_slots: u64,
+    /// Whether missing bars may be filled in while the session plays: then there are tapes for them, empty or not.
+    pub late_fills: bool,
     /// What a conflict between pieces of one tape does.
     pub on_bad: OnBadRows,
     /// Events known before this are catch-up.
@@ -42,94 +46,13 @@ pub struct Settings {
     pub until_ns: i64,
 }
 
-/// How many base bars a derived bar was made from, one entry a bar.
-#[derive(Debug, Clone)]
-pub struct Counts {
-    /// Base bars that were there.
-    pub present: ScalarBuffer<u32>,
-    /// Base bars that there should be.
-    pub expected: ScalarBuffer<u32>,
-    /// Base bars that were filled in.
-    pub filled: ScalarBuffer<u32>,
-}
-
-/// A tape of a session, deliverable rows only.
-#[derive(Debug)]
-pub struct LoadedTape {
-    /// Its key.
-    pub key: TapeKey,
-    /// The rows, ascending by stamp.
-    pub rows: Rows,
-    /// When each row is known, where that is not a fixed time after its stamp.
-    pub available: Option<ScalarBuffer<i64>>,
-    /// Where `available` is absent: how long after its stamp a row is known.
-    pub lag_ns: i64,
-    /// Derived bars only.
-    pub counts: Option<Counts>,
-    /// Rows within trading hours and grace.
-    pub regular: Vec<Range<usize>>,
-    /// Rows counted when the session was loaded; those delivered and unread are counted by the replay.
-    pub tally: Tally,
-    hash: u64,
-    running: OnceLock<Running>,
-}
-
-impl LoadedTape {
-    pub(crate) fn new(key: TapeKey, rows: Rows, lag_ns: i64, regular: Vec<Range<usize>>, tally: Tally) -> Self {
-        let hash = tape_hash(&key);
-        Self { key, rows, available: None, lag_ns, counts: None, regular, tally, hash, running: OnceLock::new() }
-    }
-
-    /// The hash of its key, for the digest.
-    pub const fn hash(&self) -> u64 {
-        self.hash
-    }
-
-    /// When a row is known.
-    pub fn available_ns(&self, row: usize) -> i64 {
-        self.available.as_ref().map_or_else(|| self.rows.ts_ns[row] + self.lag_ns, |available| available[row])
-    }
-
-    /// The stamps that order the tape, and what to add to them.
-    pub fn stamps(&self) -> (&[i64], i64) {
-        self.available.as_ref().map_or((&self.rows.ts_ns, self.lag_ns), |available| (available, 0))
-    }
-
-    /// How many rows are known at `ts_ns` or before.
-    pub fn known_at(&self, ts_ns: i64) -> usize {
-        let (stamps, lag_ns) = self.stamps();
-        stamps.partition_point(|&stamp| stamp + lag_ns <= ts_ns)
-    }
-
-    /// How many rows are known before `ts_ns`.
-    pub fn known_before(&self, ts_ns: i64) -> usize {
-        let (stamps, lag_ns) = self.stamps();
-        stamps.partition_point(|&stamp| stamp + lag_ns < ts_ns)
-    }
-
-    /// Whether a row lies within trading hours and grace.
-    pub fn is_regular(&self, row: usize) -> bool {
-        self.regular.iter().any(|range| range.contains(&row))
-    }
-
-    /// Volume, high and low over the first rows, from running sums made on first use.
-    pub fn running(&self) -> &Running {
-        let [high, low, volume] = self.metric_columns();
-        self.running.get_or_init(|| Running::new(high, low, volume))
-    }
-
-    /// The columns that high, low and volume are taken from.
-    pub fn metric_columns(&self) -> [&[f64]; 3] {
-        let places = if self.key.kind == Kind::Bar { [1, 2, 4] } else { [0, 0, 1] };
-        places.map(|place| &*self.rows.values[place])
-    }
-}
-
 /// Where a symbol's tapes stand among the session's.
 #[derive(Debug, Default)]
 pub struct SymbolTapes {
     /// Its bar tapes, fed and derived, by interval.
     pub bars: BTreeMap<i64, usize>,
+    /// Tapes beside these, by interval: fills and revisions that came late, flat bars.
+    pub beside: BTreeMap<i64, Vec<usize>>,
     /// Its finest fed bar tape.
     pub base: Option<usize>,
     /// Its quotes.
@@ -140,6 +63,14 @@ pub struct SymbolTapes {
     pub gaps: Vec<Gap>,
     /// The quote that stood when trading opened: its stamp and its numbers.
     pub quote_before: Option<(i64, [f64; 4])>,
+}
+
+impl SymbolTapes {
+    /// The base bars that were filled in while the session was played.
+    pub fn late_fills(&self, loaded: &Loaded) -> Option<usize> {
+        let interval_ns = loaded.tapes[self.base?].key.interval_ns;
+        self.beside.get(&interval_ns)?.iter().copied().find(|&tape| loaded.tapes[tape].part == Part::Filled)
+    }
 }
 
 /// One session, ready to play.
@@ -198,12 +129,11 @@ impl Loaded {
                 dropped.push((key, tape.dropped));
             }
         }
-        let bases = base_tapes(&ready);
-        let derived = derive_all(&session, &ready, &bases, &settings.derived_ns)?;
-        ready.extend(derived);
+        let made = made_from_bases(&session, &ready, tapes, settings)?;
+        ready.extend(made);
         ready.push(boundary(&session, Kind::SessionOpen, session.open_ns()));
         ready.push(boundary(&session, Kind::SessionClose, session.closing_ns()));
-        ready.sort_by(|a, b| a.key.cmp(&b.key));
+        ready.sort_by(|a, b| (&a.key, a.part).cmp(&(&b.key, b.part)));
         let symbols = by_symbol(session.spans(), &ready, &mut quotes_before);
         let (catch_up_until_ns, until_ns) = (settings.catch_up_until_ns, settings.until_ns);
         Ok(Self { session, hours: settings.hours, catch_up_until_ns, until_ns, tapes: ready, symbols, dropped, labels })
@@ -287,9 +217,8 @@ fn negative_prices(rows: &Rows) -> u64 {
 fn boundary(session: &Session, kind: Kind, at_ns: i64) -> LoadedTape {
     let key = TapeKey { kind, interval_ns: 0, symbol: "".into() };
     let rows = Rows { ts_ns: vec![at_ns].into(), ..Rows::empty(kind) };
-    let mut tape = LoadedTape::new(key, rows, 0, std::iter::once(0..1).collect(), Tally::default());
-    tape.hash ^= bytes_hash(session.label().bytes());
-    tape
+    let tape = LoadedTape::new(key, rows, 0, std::iter::once(0..1).collect(), Tally::default());
+    tape.rehashed(bytes_hash(session.label().bytes()))
 }
 
 fn by_symbol(
@@ -302,6 +231,7 @@ fn by_symbol(
     for (index, tape) in tapes.iter().enumerate().filter(|(_, tape)| Kind::ROWS.contains(&tape.key.kind)) {
         let own = symbols.entry(Arc::clone(&tape.key.symbol)).or_default();
         match tape.key.kind {
+            Kind::Bar if tape.part > Part::Derived => own.beside.entry(tape.key.interval_ns).or_default().push(index),
             Kind::Bar => drop(own.bars.insert(tape.key.interval_ns, index)),
             Kind::Quote => own.quotes = Some(index),
             Kind::Trade => own.trades = Some(index),
@@ -349,6 +279,8 @@ pub(crate) mod tests {
         let span = |from: i64, to: i64| Span::new(from * MINUTE, to * MINUTE).expect("ascending");
         let session = Session::new("day".into(), vec![span(10, 20)], span(0, 100), MINUTE, false);
         let settings = Settings {
+            flat_slots: 0,
+            late_fills: false,
             hours,
             derived_ns: derived_ns.to_vec(),
             on_bad: OnBadRows::Raise,

@@ -1,9 +1,9 @@
 //! How far a consumer has come in a session, and what it may see from there (C2, C3).
 
-use crate::gaps::{Gap, gaps_until, quality_percent, slots_expected, slots_present};
+use crate::gaps::{Gap, gaps, gaps_until, quality_percent, slots_expected, slots_present};
 use crate::key::{Kind, TapeKey};
 use crate::ledger::{Ledger, Tally};
-use crate::loaded::{Loaded, LoadedTape, SymbolTapes};
+use crate::loaded::{Loaded, LoadedTape, Part, SymbolTapes};
 use crate::metrics::Metrics;
 use std::sync::Arc;
 
@@ -65,9 +65,16 @@ impl Mark {
     /// Volume, high and low of a symbol so far: from its base bars, or from its trades where it has no bars.
     pub fn metrics(&self, loaded: &Loaded, symbol: &SymbolTapes) -> Option<Metrics> {
         let index = symbol.base.or(symbol.trades)?;
-        let tape = &loaded.tapes[index];
-        let [high, low, volume] = tape.metric_columns();
-        tape.running().at(high, low, volume, self.visible(loaded, index))
+        let of_tape = |index: usize| {
+            let tape = &loaded.tapes[index];
+            let [high, low, volume] = tape.metric_columns();
+            tape.running().at(high, low, volume, self.visible(loaded, index))
+        };
+        let late = symbol.base.and_then(|_| symbol.late_fills(loaded)).and_then(of_tape);
+        match (of_tape(index), late) {
+            (Some(own), Some(late)) => Some(own.with(&late)),
+            (own, late) => own.or(late),
+        }
     }
 
     /// Slots of the base interval that are due, and how many of them hold a bar: fed, and fed or filled.
@@ -77,17 +84,33 @@ impl Mark {
         };
         let (spans, interval_ns) = (loaded.session.spans(), base.key.interval_ns);
         let present = slots_present(&base.rows.ts_ns, spans, interval_ns, self.due_ns);
+        let is_due = |&&ts: &&i64| ts.saturating_add(interval_ns) <= self.due_ns;
+        let late = self.filled_late(loaded, symbol).iter().filter(is_due).count() as u64;
         Slots {
             expected: slots_expected(spans, interval_ns, self.due_ns),
             present: present - filled_slots(base, loaded, self.due_ns),
-            present_or_filled: present,
+            present_or_filled: present + late,
         }
+    }
+
+    /// The stamps of the base bars that were filled in while the session was played, as far as they are visible.
+    fn filled_late<'a>(&self, loaded: &'a Loaded, symbol: &SymbolTapes) -> &'a [i64] {
+        let late = symbol.late_fills(loaded);
+        late.map_or(&[], |late| &loaded.tapes[late].rows.ts_ns[..self.visible(loaded, late)])
     }
 
     /// The gaps of a symbol's base bars, up to the last slot that is due.
     pub fn gaps(&self, loaded: &Loaded, symbol: &SymbolTapes) -> Vec<Gap> {
-        let base = symbol.base.map(|index| &loaded.tapes[index]);
-        base.map_or_else(Vec::new, |base| gaps_until(&symbol.gaps, base.key.interval_ns, self.due_ns))
+        let Some(base) = symbol.base.map(|index| &loaded.tapes[index]) else {
+            return Vec::new();
+        };
+        let (interval_ns, late) = (base.key.interval_ns, self.filled_late(loaded, symbol));
+        if late.is_empty() {
+            return gaps_until(&symbol.gaps, interval_ns, self.due_ns);
+        }
+        let mut ts_ns = [&base.rows.ts_ns, late].concat();
+        ts_ns.sort_unstable();
+        gaps_until(&gaps(&ts_ns, loaded.session.spans(), interval_ns), interval_ns, self.due_ns)
     }
 
     /// What became of every row of the session, if the replay ended here.
@@ -97,12 +120,17 @@ impl Mark {
             let visible = self.visible(loaded, index);
             let filled = tape.rows.filled_before(visible);
             let delivered = visible as u64 - filled;
-            if tape.counts.is_some() {
-                ledger.derived.insert(tape.key.clone(), delivered);
-            } else if crate::key::Kind::ROWS.contains(&tape.key.kind) {
-                let fed = tape.rows.len() as u64 - tape.rows.filled_before(tape.rows.len());
-                let unread = fed - delivered;
-                ledger.tapes.insert(tape.key.clone(), Tally { delivered, unread, filled, ..tape.tally });
+            let key = || tape.key.clone();
+            match tape.part {
+                Part::Derived | Part::Revised => *ledger.derived.entry(key()).or_default() += delivered,
+                Part::Filled => ledger.tapes.entry(key()).or_default().filled += delivered,
+                Part::Flat => ledger.tapes.entry(key()).or_default().flat += delivered,
+                Part::Fed if Kind::ROWS.contains(&tape.key.kind) => {
+                    let fed = tape.rows.len() as u64 - tape.rows.filled_before(tape.rows.len());
+                    let unread = fed - delivered;
+                    ledger.tapes.entry(key()).or_default().add(&Tally { delivered, unread, filled, ..tape.tally });
+                }
+                Part::Fed => {}
             }
         }
         ledger

@@ -19,6 +19,12 @@ impl Metrics {
     /// Of no rows: what every row changes.
     const NONE: Self = Self { volume: 0.0, high: f64::NEG_INFINITY, low: f64::INFINITY };
 
+    /// These rows and others.
+    #[must_use]
+    pub const fn with(self, other: &Self) -> Self {
+        Self { volume: self.volume + other.volume, high: self.high.max(other.high), low: self.low.min(other.low) }
+    }
+
     /// These rows and those after them.
     fn and(self, high: &[f64], low: &[f64], volume: &[f64]) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use crate::check::{Checked, Dropped, OnBadRows, RawRows, Why, check};
 use crate::error::{Error, Place, Result};
 use crate::key::{Kind, TapeKey, interval_name};
+use crate::late::LateFill;
 use crate::rows::Rows;
 use crate::span::{Span, rows_within};
 use crate::twice::same_bar;
@@ -45,6 +46,7 @@ struct Piece {
 #[derive(Debug, Clone, Default)]
 pub struct Tapes {
     pieces: BTreeMap<TapeKey, Vec<Piece>>,
+    late: BTreeMap<TapeKey, Vec<(Arc<str>, LateFill)>>,
 }
 
 /// Whether another source may hold more rows of a tape.
@@ -87,6 +89,26 @@ impl Tapes {
     pub fn insert(&mut self, key: &TapeKey, source_name: &Arc<str>, checked: Checked) {
         let piece = Piece { source_name: Arc::clone(source_name), checked };
         self.pieces.entry(key.clone()).or_default().push(piece);
+    }
+
+    /// Adds bars that were filled in while the session was played.
+    pub fn insert_late(&mut self, key: &TapeKey, source_name: &Arc<str>, fill: LateFill) {
+        self.late.entry(key.clone()).or_default().push((Arc::clone(source_name), fill));
+    }
+
+    /// The bars of a tape that were filled in while the session was played.
+    pub fn late_fills(&self, key: &TapeKey) -> Vec<&LateFill> {
+        self.late.get(key).map_or_else(Vec::new, |fills| fills.iter().map(|(_, fill)| fill).collect())
+    }
+
+    /// The bar of a tape under a stamp: its source, its row there and its numbers.
+    pub fn bar_at(&self, key: &TapeKey, ts_ns: i64) -> Option<(Arc<str>, u64, Vec<f64>)> {
+        let fed = self.pieces.get(key).into_iter().flatten().map(|piece| (&piece.source_name, &piece.checked.rows));
+        let late = self.late.get(key).into_iter().flatten().map(|(name, fill)| (name, &fill.rows));
+        fed.chain(late).find_map(|(name, rows)| {
+            let row = rows.ts_ns.binary_search(&ts_ns).ok()?;
+            Some((Arc::clone(name), row as u64, rows.values.iter().map(|column| column[row]).collect()))
+        })
     }
 
     /// Says that a tape belongs to the collection even if no row of it comes.
