@@ -44,6 +44,7 @@ TREE: dict[str, tuple[type[BaseException], ...]] = {
     "SpanError": (ConfigError,),
     "RepositoryError": (BacktapeError, OSError),
     "RepositoryTimeout": (RepositoryError, TimeoutError),
+    "FillError": (RepositoryError,),
     "FeedError": (BacktapeError,),
     "FeedStalledError": (FeedError,),
     "FeedAbandonedError": (FeedError,),

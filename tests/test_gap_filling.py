@@ -10,7 +10,7 @@ import exchange_days
 import pyarrow as pa
 import pytest
 from backtape import FillOutcome, Settings, Strategy, SystemManager
-from backtape.errors import RepositoryError
+from backtape.errors import ConfigError, FillError, RepositoryError
 from backtape.model import Kind, TapeInfo
 from backtape.repositories.base import Piece
 from oracles import MINUTE, Row
@@ -155,15 +155,9 @@ OFF_GRID = changed(bar("A", GAP[0]), open=1.0)
 ODD: dict[str, tuple[Sequence[pa.Table], list[Row], int]] = {
     "twice": ([table("bar", MISSING)] * 2, MISSING, 3),
     "twice in one piece": ([table("bar", [row for row in MISSING for _ in range(2)])], MISSING, 3),
-    "twice with other values": (
-        [table("bar", MISSING), table("bar", [changed(row, volume=77.0) for row in MISSING])], MISSING, 3,
-    ),
     "in pieces": ([table("bar", MISSING[:1]), table("bar", MISSING[1:])], MISSING, 0),
     "rows beside the gap": (
         [table("bar", [bar("A", ts) for ts in range(DAY.open - 60 * MINUTE, DAY.close, MINUTE)])], MISSING, 447,
-    ),
-    "other values for what is there": (
-        [table("bar", [changed(PRESENT[5], volume=77.0), *MISSING, changed(PRESENT[200], volume=77.0)])], MISSING, 2,
     ),
     "off the grid": (
         [table("bar", [MISSING[0], Row("bar", "A", MINUTE, GAP[0] + 1, MISSING[0].values), *MISSING[1:]])], MISSING, 1,
@@ -185,6 +179,62 @@ def test_odd_answers_fill_what_they_can_and_double_nothing(name: str, fed_origin
     assert outcome(made) == FillOutcome(DAY.label, asked=3, filled=len(filled), beside=beside)
     assert outcome(made).still_missing == 3 - len(filled)
     assert made.report().table["filled"].to_pylist() == [len(filled)]
+
+
+CONFLICTS: dict[str, tuple[Sequence[pa.Table], int, float]] = {
+    "with what is there": (
+        [table("bar", [changed(PRESENT[5], volume=77.0), *MISSING, changed(PRESENT[200], volume=77.0)])],
+        2,
+        PRESENT[5].values[4],
+    ),
+    "with itself": (
+        [table("bar", MISSING), table("bar", [changed(row, volume=77.0) for row in MISSING])],
+        3,
+        MISSING[0].values[4],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFLICTS)
+def test_what_contradicts_a_bar_that_is_there_is_told_with_both_values_and_what_is_there_stays(
+    name: str, fed_origin: str
+) -> None:
+    answers, conflicts, ours = CONFLICTS[name]
+    made, bars = played(Second(answers))
+    assert [(ts, close, "fed" if origin == fed_origin else origin) for ts, close, origin in minutes(bars)] == kept(
+        MISSING
+    )
+    assert all(one.volume != 77.0 for one in bars.bars)
+    found = outcome(made)
+    assert (found.filled, found.beside, found.conflicts, found.error) == (3, 0, conflicts, None)
+    assert found.conflict is not None
+    for word in ("A bar 1m", "fill second", f"volume: 77 here, {ours:g} in"):
+        assert word in found.conflict
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        (Second(failures=99), ("second failed 3 times", "the line is dead", "3 bars are missing")),
+        (Second(CONFLICTS["with what is there"][0]), ("second contradicts 2 bars", "volume: 77 here")),
+    ],
+    ids=["fails", "contradicts"],
+)
+def test_who_asks_for_it_gets_an_error_where_the_second_store_fails_or_contradicts(
+    second: Second, words: tuple[str, ...]
+) -> None:
+    settings = {"start": DAY.label, "end": DAYS[-1].label}
+    replay = backtape.replay({"A": table("bar", PRESENT)}, fill=second, on_fill_failure="raise", **settings)  # type: ignore[arg-type]
+    with pytest.raises(FillError) as caught:
+        list(replay)
+    for word in (*words, str(DAY.label), 'on_fill_failure="report"'):
+        assert word in str(caught.value)
+    assert (caught.value.session, caught.value.outcome.asked) == (DAY.label, 3)  # type: ignore[attr-defined]
+
+
+def test_a_word_that_is_no_way_to_meet_failures_is_refused() -> None:
+    with pytest.raises(ConfigError, match='on_fill_failure is "stop": it must be "report" or "raise"'):
+        backtape.replay({"A": table("bar", PRESENT)}, fill=Second(), on_fill_failure="stop")  # type: ignore[arg-type]
 
 
 def test_rows_of_other_symbols_fill_nothing() -> None:

@@ -72,6 +72,8 @@ SAME: tuple[tuple[str, object, str, str, object], ...] = (
     ("upkeep.enabled", False, "false", "false", False),
     ("upkeep.check_interval", "30s", '"30s"', "30s", timedelta(seconds=30)),
     ("upkeep.retry_missing_bars", False, "false", "0", False),
+    ("upkeep.on_fill_failure", "raise", '"raise"', "raise", "raise"),
+    ("flat_limit", "5m", '"5m"', "300s", timedelta(minutes=5)),
     ("feeds.idle_timeout", timedelta(minutes=2), '"2m"', "120s", timedelta(minutes=2)),
     ("feeds.queue_rows", 5, "5", "5", 5),
     ("feeds.queue_bytes", 1_000_000, "1_000_000", "1000000", 1_000_000),

@@ -43,7 +43,7 @@ def refused_file(path: Path) -> ConfigError:
         ({"xyzzy": 3}, ("xyzzy", "backtape config --example")),
         ({"queue_rows": 3}, ("queue_rows", "did you mean feeds.queue_rows?")),
         ({"upkeep": {"enabld": True}}, ("upkeep.enabld", "true", "did you mean upkeep.enabled?")),
-        ({"upkeep": 5}, ("upkeep is 5", "a table of check_interval, enabled, retry_missing_bars")),
+        ({"upkeep": 5}, ("upkeep is 5", "a table of check_interval, enabled, on_fill_failure, retry_missing_bars")),
         ({"columns": "ts"}, ('columns is "ts"', "a table")),
         ({"columns": {"when": "ts"}}, ('columns.when is "ts"', "known are ts, symbol")),
         ({"columns": {"ts": 5}}, ("columns.ts is 5", "string")),
@@ -98,6 +98,7 @@ def refused_file(path: Path) -> ConfigError:
         ({"upkeep": {"enabled": False}, "derived": "5m"}, ('derived is "5m"', "upkeep.enabled is false", "leave")),
         ({"upkeep": {"enabled": False}, "history": 5}, ("history is 5", "upkeep.enabled is false")),
         ({"upkeep": {"enabled": False}, "fill": "x"}, ('fill is "x"', "upkeep.enabled is false")),
+        ({"upkeep": {"enabled": False}, "flat_limit": "5m"}, ('flat_limit is "5m"', "upkeep.enabled is false")),
     ],
 )
 def test_an_error_names_setting_value_and_what_to_do(arguments: dict[str, object], parts: tuple[str, ...]) -> None:

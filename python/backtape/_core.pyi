@@ -70,7 +70,7 @@ class Bar:
     @property
     def n_present(self, /) -> int:
         """
-        Base bars that a derived bar was made from; 1 for a base bar that was fed, 0 for one that was filled.
+        Base bars that a derived bar was made from; 1 for a base bar that was fed, 0 for one that was filled or is flat.
         """
     @property
     def open(self, /) -> float:
@@ -80,7 +80,7 @@ class Bar:
     @property
     def origin(self, /) -> str:
         """
-        Where the bar comes from: "primary", "fill" or "derived".
+        Where the bar comes from: "primary", "fill", "derived", or "flat" for a synthetic one that bridges a gap.
         """
     @property
     def regular(self, /) -> bool:
@@ -420,7 +420,7 @@ class LedgerRow:
     """
     What became of the rows of one tape: `rows_in == delivered + out_of_hours + stale + duplicate + rejected + unread`.
 
-    `filled` and `negative_prices` are counts beside that sum.
+    `filled`, `flat` and `negative_prices` are counts beside that sum.
     """
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
@@ -439,6 +439,11 @@ class LedgerRow:
     def filled(self, /) -> int:
         """
         Rows filled in from another source.
+        """
+    @property
+    def flat(self, /) -> int:
+        """
+        Flat bars that bridged gaps.
         """
     @property
     def interval(self, /) -> str:
@@ -492,9 +497,10 @@ class LoadedSession:
     A session that is ready to play.
     """
     def __repr__(self, /) -> str: ...
-    def base_gaps(self, /) -> list[tuple[str, int, int, int, int]]:
+    def base_gaps(self, /, at_ns: SupportsIndex | None = None) -> list[tuple[str, int, int, int, int]]:
         """
-        Gaps of the finest bars of each symbol: symbol, interval_ns, start, end (ns UTC, half-open), bars missing.
+        Gaps of the finest bars of each symbol: symbol, interval_ns, start, end (ns UTC, half-open), bars missing. Those
+        that are due at `at_ns`; all of them without.
         """
     @property
     def bytes(self, /) -> int:
@@ -985,10 +991,11 @@ class Tapes:
         """
         Says that a tape belongs to the collection even if no row of it comes.
         """
-    def fill(self, /, interval_ns: SupportsIndex, rows: Incomplete, *, symbol: str, source: str) -> int:
+    def fill(self, /, interval_ns: SupportsIndex, rows: Incomplete, *, symbol: str, source: str, gaps: SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]], at_ns: SupportsIndex | None = None) -> tuple[int, int, int, str | None]:
         """
-        Adds bars of a second store that lie in gaps of the first, marked as filled. Bad ones are left out. Returns how many
-        were added.
+        Adds those bars of a second store's answer that lie in gaps (start and end, ns UTC, half-open, ascending), marked
+        as filled. `at_ns`: when they are known, if not at their own ends. Returns how many were missing, how many differ
+        from a bar that is there, how many lie beside all gaps, and what the first conflict is.
         """
     def keys(self, /) -> list[tuple[str, int, str]]:
         """
@@ -1092,11 +1099,12 @@ def interval_ns(interval: str) -> int:
     Raises `IntervalError` for another form, zero, or longer than a day.
     """
 
-def load_session(session: Any, tapes: Tapes, *, hours: str, grace_ns: SupportsIndex, derived_ns: SupportsGetItem[int, SupportsIndex], on_bad_rows: str, catch_up_until_ns: SupportsIndex | None = None, until_ns: SupportsIndex | None = None) -> LoadedSession:
+def load_session(session: Any, tapes: Tapes, *, hours: str, grace_ns: SupportsIndex, derived_ns: SupportsGetItem[int, SupportsIndex], on_bad_rows: str, flat_ns: SupportsIndex = 0, late_fills: bool = False, catch_up_until_ns: SupportsIndex | None = None, until_ns: SupportsIndex | None = None) -> LoadedSession:
     """
     Makes a session ready to play from the rows that belong to its range.
 
     `session`: the trading day, with label, spans, range and is_half_day. `derived_ns`: intervals of bars to derive.
+    `flat_ns`: how much of a gap is bridged with flat bars, 0 for none. `late_fills`: whether bars may be filled in later.
     `catch_up_until_ns`, `until_ns`: events known before the first are catch-up; those known at the second or later are
     not delivered. Raises the subclass of `DataError` or `ConfigError` that names the fault.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from backtape.errors import ConfigError
 from backtape.feeding import FedStreams, Feeding
 from backtape.filling import Filler
 from backtape.flow import Pacing
+from backtape.instants import length_ns
 from backtape.narrow import narrowed
 from backtape.normalise import Shape
 from backtape.repositories.base import Repository, TellsByTime
@@ -23,6 +25,50 @@ from backtape.window import When, Window, window
 
 Times = tuple[datetime.time | None, datetime.time | None]
 """From when to when a session is played, exchange time; None for the calendar's own open and close."""
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How gaps are filled.
+
+    - `source`: a second store, or "flat". `flat_limit`: how much of a gap is bridged with flat bars.
+    - `again`, `on_failure`: see `Filler`. `check_interval`: how often gaps of fed streams are looked for.
+    """
+
+    source: Source | None = None
+    flat_limit: str | datetime.timedelta | None = None
+    again: bool = True
+    on_failure: Literal["report", "raise"] = "report"
+    check_interval: datetime.timedelta = datetime.timedelta(minutes=1)
+
+    @property
+    def flat(self) -> str | datetime.timedelta | None:
+        """How much of a gap is bridged with flat bars; None for nothing."""
+        return "5m" if self.flat_limit is None and self.is_flat else self.flat_limit
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether there is no second store: "flat" is a word, "./flat" would be a path."""
+        return isinstance(self.source, str) and self.source == "flat"
+
+    def filler(self, interval_ns: int | None, session_s: float | None) -> Filler | None:
+        """Return what asks the second store, or None without one.
+
+        Raises:
+            ConfigError: `on_failure` is no such word.
+        """
+        if self.on_failure not in ("report", "raise"):
+            raise ConfigError(
+                f'on_fill_failure is "{self.on_failure}": it must be "report" or "raise"',
+                setting="on_fill_failure",
+                value=self.on_failure,
+            )
+        if self.source is None or self.is_flat:
+            return None
+        store = repository_of(self.source, Shape(), interval_ns=interval_ns)
+        # Half of the time that a session may take: the rest is for the first store, which it can't do without.
+        fill_s = session_s / 2 if session_s is not None else None
+        return Filler(store, again=self.again, timeout_s=fill_s, on_failure=self.on_failure)
 
 
 def assemble(
@@ -41,8 +87,7 @@ def assemble(
     on_bad_rows: Literal["raise", "quarantine"],
     on_label: Literal["raise", "warn", "ignore"],
     pacing: Pacing,
-    fill: Source | None = None,
-    fill_again: bool = True,
+    filling: Filling | None = None,
     times: Times = (None, None),
     feeding: Feeding | None = None,
 ) -> BacktestStreamCoordinator:
@@ -53,6 +98,7 @@ def assemble(
         DataError, UnknownSymbolError, RepositoryError: the source can't be used.
     """
     exchange = calendar_of(calendar)
+    filling = filling or Filling()
     request = request_of(
         kinds=kinds,
         interval=interval,
@@ -64,12 +110,10 @@ def assemble(
         on_bad_rows=on_bad_rows,
         on_label=on_label,
         label=shape.label,
+        flat_limit=filling.flat,
     )
     repository = repository_of(source, shape, interval_ns=request.lone_interval_ns) if source is not None else None
-    second = repository_of(fill, Shape(), interval_ns=request.lone_interval_ns) if fill is not None else None
-    # Half of the time that a session may take: the rest is for the first store, which the session can't do without.
-    fill_s = pacing.timeout_s / 2 if pacing.timeout_s is not None else None
-    filler = Filler(second, again=fill_again, timeout_s=fill_s) if second is not None else None
+    filler = filling.filler(request.lone_interval_ns, pacing.timeout_s)
     if isinstance(repository, TellsByTime):
         played = window(
             exchange, start, end, days=_days(repository, start, end), hours=hours, grace_ns=request.grace_ns
@@ -87,6 +131,7 @@ def assemble(
         pacing=pacing,
         streams=FedStreams(feeding or Feeding(), on_bad_rows=on_bad_rows, zone=exchange.zone),
         source=repository.name if repository is not None else "the feed",
+        check_ns=length_ns(filling.check_interval),
     )
 
 

@@ -74,7 +74,7 @@ def _window(settings: Settings, tell: Tell) -> tuple[str, str] | None:
 def _upkeep(settings: Settings, tell: Tell) -> tuple[str, str] | None:
     if settings.upkeep.enabled:
         return None
-    for name in ("derived", "history", "fill"):
+    for name in ("derived", "history", "fill", "flat_limit"):
         if getattr(settings, name):
             return name, (
                 f"{tell(name)}, but {tell('upkeep.enabled')}: upkeep is what makes derived bars, keeps history and"

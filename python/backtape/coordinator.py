@@ -47,6 +47,7 @@ class BacktestStreamCoordinator:
         pacing: Pacing,
         streams: FedStreams,
         source: str,
+        check_ns: int,
     ) -> None:
         self.window = played
         self.exchange = exchange
@@ -57,7 +58,7 @@ class BacktestStreamCoordinator:
         self._kinds = kinds
         self._loader = loader
         self._streams = streams
-        self._flow = Flow(self.player, self.timers, loader, played, exchange, pacing, streams, source)
+        self._flow = Flow(self.player, self.timers, loader, played, exchange, pacing, streams, source, check_ns)
         self._origin = Origin("this replay")
         self._worker: threading.Thread | None = None
         self._error: BaseException | None = None

@@ -286,6 +286,16 @@ class RepositoryTimeout(RepositoryError, TimeoutError):
     seconds: float | None = None
 
 
+class FillError(RepositoryError):
+    """A second store failed or contradicts the first one, and that was to end the run.
+
+    Facts: those of `RepositoryError`, `session` (its label), `outcome` (the `FillOutcome`).
+    """
+
+    session: object = None
+    outcome: object = None
+
+
 # Fed streams
 
 

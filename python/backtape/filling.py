@@ -1,36 +1,38 @@
-"""Fills the gaps of a session's bars from a second store."""
+"""Fills the gaps of bars from a second store: before a session plays, and where it is fed, at fixed instants of it."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from backtape._core import LoadedSession, Tapes
-from backtape.arrow_types import positions_ns
 from backtape.calendars import Session
-from backtape.errors import RepositoryTimeout
+from backtape.checks import Check
+from backtape.errors import FillError, RepositoryTimeout
 from backtape.prefetch import Prefetch
 from backtape.repositories.base import Piece, Repository
 
 _TRIES: Final = 3
-_Found = tuple[str, int, Piece, int]
-"""Symbol, interval (ns), rows that lie in gaps, and how many rows of the answer lie beside them."""
-Gaps = dict[tuple[str, int], list[tuple[int, int]]]
-"""By symbol and interval (ns): start and end of each gap, ns UTC, half-open."""
+Gap = tuple[str, int, int, int, int]
+"""Symbol, interval (ns), start and end (ns UTC, half-open), bars missing."""
+_Spans = dict[str, list[tuple[int, int]]]
+"""By symbol: start and end of each gap, ns UTC, half-open."""
 
 
 @dataclass(frozen=True)
 class FillOutcome:
-    """What became of a session's gaps: an input of the run, so it is recorded.
+    """What became of gaps that the second store was asked for: an input of the run, so it is recorded.
 
     - `session`: its label. `asked`: bars that were missing. `filled`: those that the second store had.
-    - `beside`: rows of the answer that lie in no gap; they are left out.
+    - `beside`: rows of the answer that lie in no gap, come a second time or are bad; they are left out.
     - `tries`: how often the store was asked. `error`: what it failed with in the end; None if it answered.
+    - `conflicts`: rows of the answer that differ from a bar that is there, which stays. `conflict`: the first of them.
+    - `at`: the instant of the session (ns UTC) at which it was asked, for bars of fed streams; None for what was asked
+      before the session played.
     """
 
     session: datetime.date
@@ -39,6 +41,9 @@ class FillOutcome:
     beside: int = 0
     tries: int = 1
     error: str | None = None
+    conflicts: int = 0
+    conflict: str | None = None
+    at: int | None = None
 
     @property
     def still_missing(self) -> int:
@@ -49,65 +54,110 @@ class FillOutcome:
 class Filler:
     """Asks a second store for what the first one lacks.
 
-    `again`: whether it is asked again when it fails. `timeout_s`: how long it may take for a session, in seconds; None
-    for ever. A store that takes longer is not asked again, and its thread is left alone.
+    `again`: whether it is asked again when it fails, and for bars of fed streams that it did not have. `timeout_s`: how
+    long it may take for a session, in seconds; None for ever. A store that takes longer is not asked again, and its
+    thread is left alone. `on_failure`: whether a store that fails, or contradicts the first one, is reported, or ends
+    the run.
     """
 
-    def __init__(self, repository: Repository, *, again: bool = True, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        again: bool = True,
+        timeout_s: float | None = None,
+        on_failure: Literal["report", "raise"] = "report",
+    ) -> None:
         self._repository = repository
         self._tries = _TRIES if again else 1
         self._timeout_s = timeout_s
+        self._on_failure = on_failure
 
     def fill(self, session: Session, loaded: LoadedSession, tapes: Tapes) -> tuple[Tapes | None, FillOutcome]:
-        """Return the tapes with the fills of a session, or None where nothing came of it."""
-        gaps: Gaps = {}
-        asked = 0
-        for symbol, interval_ns, start_ns, end_ns, missing in loaded.base_gaps():
-            gaps.setdefault((symbol, interval_ns), []).append((start_ns, end_ns))
-            asked += missing
-        outcome = FillOutcome(session.label, asked, tries=0)
-        if not gaps:
-            return None, outcome
-        for number in range(1, self._tries + 1):
-            outcome = replace(outcome, tries=number, filled=0, beside=0)
+        """Return the tapes with the fills of a session, or None where nothing came of it.
+
+        Raises:
+            FillError: it failed, and that is to end the run.
+        """
+        return self._fill(FillOutcome(session.label, 0, tries=0), loaded.base_gaps(), tapes)
+
+    def fill_late(
+        self, session: Session, gaps: Sequence[Gap], tapes: Tapes, at_ns: int
+    ) -> tuple[Tapes | None, FillOutcome]:
+        """Return the tapes with the fills of a session that is being fed, known at `at_ns`; see `fill`."""
+        return self._fill(FillOutcome(session.label, 0, tries=0, at=at_ns), gaps, tapes)
+
+    def due_again(self, gaps: Sequence[Gap], check: Check) -> list[Gap]:
+        """Return the parts of gaps that are asked for at a check: at the next few after they were due, and at the last
+        one of the session all of them, unless nothing is asked for again.
+        """
+        if check.is_last and self._tries > 1:
+            return list(gaps)
+        from_ns = check.at_ns - check.every_ns * self._tries
+        found = []
+        for symbol, interval_ns, start_ns, end_ns, _ in gaps:
+            # A bar is due at the end of its interval.
+            first_ns = start_ns + max(0, (from_ns - start_ns) // interval_ns) * interval_ns
+            if first_ns < end_ns:
+                found.append((symbol, interval_ns, first_ns, end_ns, -(-(end_ns - first_ns) // interval_ns)))
+        return found
+
+    def _fill(self, outcome: FillOutcome, gaps: Sequence[Gap], tapes: Tapes) -> tuple[Tapes | None, FillOutcome]:
+        outcome = replace(outcome, asked=sum(gap[-1] for gap in gaps))
+        filled = None
+        for number in range(1, (self._tries if gaps else 0) + 1):
+            outcome = replace(outcome, tries=number)
             try:
-                filled, counts = _added(tapes, self._answer(gaps))
+                filled, outcome = _added(tapes, self._answer(gaps), gaps, outcome)
             except RepositoryTimeout as error:
-                return None, replace(outcome, error=f"{type(error).__name__}: {error}")
+                outcome = replace(outcome, error=f"{type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001  # whatever a store fails with, its gaps are known and it is told
                 outcome = replace(outcome, error=f"{type(error).__name__}: {error}")
                 continue
-            return filled, replace(outcome, filled=counts[0], beside=counts[1], error=None)
-        return None, outcome
+            break
+        if self._on_failure == "raise":
+            self._check(outcome)
+        return filled, outcome
 
-    def _answer(self, gaps: Gaps) -> list[_Found]:
-        def asked(_: str) -> list[_Found]:
-            return [piece for key in _asked(gaps) for piece in self._pieces(key, gaps)]
+    def _check(self, outcome: FillOutcome) -> None:
+        wrong = outcome.error or outcome.conflict
+        if wrong is None:
+            return
+        said = f"failed {outcome.tries} times" if outcome.error else f"contradicts {outcome.conflicts} bars"
+        raise FillError(
+            f"session {outcome.session}: {outcome.asked} bars are missing, and the second store"
+            f' {self._repository.name} {said}: {wrong}. Mend it, or go on without with on_fill_failure="report"',
+            repository=self._repository.name,
+            session=outcome.session,
+            outcome=outcome,
+        )
+
+    def _answer(self, gaps: Sequence[Gap]) -> list[tuple[int, Piece]]:
+        def asked(_: str) -> list[tuple[int, Piece]]:
+            intervals = sorted({interval_ns for _, interval_ns, *_ in gaps})
+            return [(interval_ns, piece) for interval_ns in intervals for piece in self._pieces(interval_ns, gaps)]
 
         source = f"the second store {self._repository.name}"
         found = Prefetch(asked, name="backtape-fill", source=source, timeout_s=self._timeout_s).take("the missing bars")
         return found or []
 
-    def _pieces(self, interval_ns: int, gaps: Gaps) -> Iterator[_Found]:
+    def _pieces(self, interval_ns: int, gaps: Sequence[Gap]) -> Iterator[Piece]:
         """What is found, by one query for all symbols of an interval."""
-        own = {symbol: spans for (symbol, ns), spans in gaps.items() if ns == interval_ns}
-        start_ns = min(span[0] for spans in own.values() for span in spans)
-        end_ns = max(span[1] for spans in own.values() for span in spans)
+        own = [gap for gap in gaps if gap[1] == interval_ns]
+        wanted = sorted({symbol for symbol, *_ in own})
         answer = self._repository.read(
-            "bar", interval_ns=interval_ns, symbols=sorted(own), start_ns=start_ns, end_ns=end_ns
+            "bar",
+            interval_ns=interval_ns,
+            symbols=wanted,
+            start_ns=min(start_ns for _, _, start_ns, _, _ in own),
+            end_ns=max(end_ns for _, _, _, end_ns, _ in own),
         )
         for piece in answer:
-            for symbol, rows in _by_symbol(piece, own):
-                inside = _inside(rows, own[symbol], interval_ns)
-                beside = rows.num_rows - inside.num_rows
-                yield symbol, interval_ns, Piece(f"fill {piece.source}", inside, symbol), beside
+            for symbol, rows in _by_symbol(piece, wanted):
+                yield Piece(f"fill {piece.source}", rows, symbol)
 
 
-def _asked(gaps: Gaps) -> list[int]:
-    return sorted({interval_ns for _, interval_ns in gaps})
-
-
-def _by_symbol(piece: Piece, wanted: dict[str, list[tuple[int, int]]]) -> Iterator[tuple[str, pa.Table]]:
+def _by_symbol(piece: Piece, wanted: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     if piece.symbol is not None:
         if piece.symbol in wanted:
             yield piece.symbol, piece.rows
@@ -117,29 +167,21 @@ def _by_symbol(piece: Piece, wanted: dict[str, list[tuple[int, int]]]) -> Iterat
         yield symbol, piece.rows.filter(pa.array(names == symbol)).drop_columns(["symbol"])
 
 
-def _inside(rows: pa.Table, spans: list[tuple[int, int]], interval_ns: int) -> pa.Table:
-    """The rows that lie in gaps, one for each missing bar: what is off the grid, or comes a second time, is no fill."""
-    if rows.num_rows == 0:
-        return rows
-    stamps = positions_ns(rows["ts"], alone_ns=-(2**63))
-    starts = np.array([span[0] for span in spans])
-    ends = np.array([span[1] for span in spans])
-    place = np.searchsorted(starts, stamps, side="right") - 1
-    fits = (place >= 0) & (stamps < ends[place]) & (stamps % interval_ns == 0)
-    fits[1:] &= stamps[1:] > np.maximum.accumulate(stamps)[:-1]
-    return rows.filter(pa.array(fits))
-
-
-def _added(tapes: Tapes, pieces: list[_Found]) -> tuple[Tapes, tuple[int, int]]:
+def _added(
+    tapes: Tapes, answer: Sequence[tuple[int, Piece]], gaps: Sequence[Gap], outcome: FillOutcome
+) -> tuple[Tapes, FillOutcome]:
     """A copy of the tapes with the fills. Bad rows of the second store are left out; they end no run."""
-    filled, rows, beside = tapes.copy(), 0, 0
-    seen: dict[tuple[str, int], np.ndarray] = {}
-    for symbol, interval_ns, piece, out in pieces:
-        before = seen.get((symbol, interval_ns))
-        stamps = positions_ns(piece.rows["ts"], alone_ns=-(2**63))
-        twice = np.isin(stamps, before) if before is not None else np.zeros(len(stamps), bool)
-        fresh = piece.rows.filter(pa.array(~twice))
-        seen[symbol, interval_ns] = stamps if before is None else np.concatenate([before, stamps])
-        added = filled.fill(interval_ns, fresh, symbol=symbol, source=piece.source)
-        rows, beside = rows + added, beside + out + piece.rows.num_rows - added
-    return filled, (rows, beside)
+    spans: dict[int, _Spans] = {}
+    for symbol, interval_ns, start_ns, end_ns, _ in gaps:
+        spans.setdefault(interval_ns, {}).setdefault(symbol, []).append((start_ns, end_ns))
+    copied, filled, conflicts, beside, first = tapes.copy(), 0, 0, 0, None
+    for interval_ns, piece in answer:
+        symbol = str(piece.symbol)
+        own = spans[interval_ns].get(symbol, [])
+        added, against, out, conflict = copied.fill(
+            interval_ns, piece.rows, symbol=symbol, source=piece.source, gaps=own, at_ns=outcome.at
+        )
+        filled, conflicts, beside = filled + added, conflicts + against, beside + out
+        first = first or conflict
+    found = replace(outcome, filled=filled, conflicts=conflicts, conflict=first, beside=beside, error=None)
+    return copied, found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from backtape._core import Chunk, LoadedSession, Player, Tapes
 from backtape.calendars import Calendar, Session
+from backtape.checks import Check, Checks
 from backtape.feeding import FedStreams
 from backtape.prefetch import Prefetch
 from backtape.session import SessionLoader
@@ -49,6 +50,7 @@ class Flow:
         pacing: Pacing,
         streams: FedStreams,
         source: str,
+        check_ns: int,
     ) -> None:
         self._player = player
         self._timers = timers
@@ -58,6 +60,7 @@ class Flow:
         self._exchange = exchange
         self._pacing = pacing
         self._streams = streams
+        self._check_ns = check_ns
         self._history: deque[LoadedSession] = deque(maxlen=pacing.history)
         self._prefetch: Prefetch[str, LoadedSession | Tapes] = Prefetch(
             self._load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
@@ -104,25 +107,55 @@ class Flow:
         lasts_ns = end_ns + self._streams.longest_bar_ns  # bars stamped in the session are known by then
         known_ns = session.range[0] - 1
         loaded: LoadedSession | None = None
+        checks = Checks(session, self._check_ns)
         self._streams.begin_session()
         while known_ns < lasts_ns:
             beyond_ns = self._streams.wait_beyond(known_ns)
             if beyond_ns is None:
                 return loaded
             known_ns = beyond_ns
-            tapes = self._streams.with_fed(base, known_ns, end_ns)
-            grown = self._made_ready(tapes, session, known_ns if known_ns < lasts_ns else None)
-            if loaded is None:
-                self._begin(grown)
-            else:
-                self._player.grow(grown)
-            loaded = grown
+            is_whole = known_ns >= lasts_ns
+
+            def grown(base: Tapes, *, until_ns: int | None) -> LoadedSession:
+                return self._made_ready(self._streams.with_fed(base, known_ns, end_ns), session, until_ns)  # noqa: B023
+
+            ahead = grown(base, until_ns=None if is_whole else known_ns)
+            for check in self._checks_before(checks, session, known_ns):
+                if not self._loader.lacks(ahead, check, self._streams.tapes):
+                    continue
+                loaded = self._grow(loaded, grown(base, until_ns=check.at_ns))
+                yield from self._due(rows, whole=whole)
+                if self._player.state == "stopped" or not self._wait(session, check.at_ns):
+                    return loaded
+                base = self._loader.fill_late(session, ahead, base, check, self._streams.tapes)
+                ahead = grown(base, until_ns=None if is_whole else known_ns)
+            loaded = self._grow(loaded, ahead)
             yield from self._due(rows, whole=whole)
             if self._player.session == session:  # else none of its events is known yet, and timers wait for one
                 self._set_off_before(min(known_ns, end_ns))
             if self._player.state == "stopped":
                 break
         return loaded
+
+    def _checks_before(self, checks: Checks, session: Session, known_ns: int) -> Iterator[Check]:
+        """The checks that are next, where there is somebody to ask."""
+        if self._loader.fills_late:
+            yield from checks.before(known_ns, self._bounds(self._index[str(session.label)])["until_ns"])
+
+    def _grow(self, before: LoadedSession | None, loaded: LoadedSession) -> LoadedSession:
+        """Take up a session, or what more is known of it."""
+        if before is None:
+            self._begin(loaded)
+        else:
+            self._player.grow(loaded)
+        return loaded
+
+    def _wait(self, session: Session, at_ns: int) -> bool:
+        """Wait until an instant of the session is due, timers before it set off; False when stopped."""
+        if self._player.session != session:  # its first event, and all pace, is yet to come
+            return True
+        self._set_off_before(at_ns)
+        return self._player.wait_for_timer(at_ns)
 
     def _begin(self, loaded: LoadedSession) -> Session:
         self._player.begin(loaded, list(self._history))
@@ -165,7 +198,7 @@ class Flow:
         if known_ns is not None:
             until_ns = bounds["until_ns"]
             bounds["until_ns"] = known_ns if until_ns is None else min(until_ns, known_ns)
-        return self._loader.made_ready(tapes, session, **bounds)
+        return self._loader.made_ready(tapes, session, late_fills=self._loader.fills_late, **bounds)
 
     def _bounds(self, index: int) -> dict[str, int | None]:
         return {

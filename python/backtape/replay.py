@@ -12,7 +12,7 @@ from typing import Literal
 import pyarrow as pa
 
 from backtape._core import Bar, Chunk, Ledger, Moment, Quote, SessionClose, SessionOpen, Trade
-from backtape.assembly import assemble
+from backtape.assembly import Filling, assemble
 from backtape.calendars import Session
 from backtape.coordinator import BacktestStreamCoordinator
 from backtape.data import Data
@@ -54,7 +54,9 @@ def replay(
     on_label: Literal["raise", "warn", "ignore"] = "raise",
     prefetch: bool = True,
     chunk_rows: int | None = None,
-    fill: Source | None = None,
+    fill: Source | Literal["flat"] | None = None,
+    flat_limit: str | datetime.timedelta | None = None,
+    on_fill_failure: Literal["report", "raise"] = "report",
     timeout: float = 60.0,
 ) -> Replay:
     """Make a replay of market history in strict order, session by session.
@@ -83,7 +85,11 @@ def replay(
         on_label: what to do where stamps contradict `label`: "raise", "warn" or "ignore".
         prefetch: whether the next session is loaded on a thread while the current one plays.
         chunk_rows: how many events are planned at a time; the stream does not depend on it.
-        fill: a second store for the bars that the source lacks; filled bars are marked. If it fails, the gaps stay.
+        fill: a second store for the bars that the source lacks; filled bars are marked. "flat": none, but flat bars.
+        flat_limit: bridge so much of each gap ("5m") with synthetic bars of the close before it and volume 0. They are
+            marked ("flat"), and no part of derived bars, quality or gaps. With fill="flat" five minutes by default.
+        on_fill_failure: what to do where `fill` fails or contradicts the source: "report" it in `fills` and leave the
+            gaps, or "raise" FillError.
         timeout: how long a session may take to load, in seconds; 0 for ever.
 
     Raises:
@@ -109,7 +115,7 @@ def replay(
         derived=derived,
         on_bad_rows=on_bad_rows,
         on_label=on_label,
-        fill=fill,
+        filling=Filling(fill, flat_limit, on_failure=on_fill_failure),
         pacing=Pacing(speed, history, prefetch, chunk_rows, timeout or None),
     )
     return Replay(coordinator)

@@ -23,6 +23,7 @@ _COUNTS = (
     "rejected",
     "unread",
     "filled",
+    "flat",
     "negative_prices",
 )
 

@@ -26,6 +26,8 @@ class Request:
     on_bad_rows: Literal["raise", "quarantine"]
     on_label: Literal["raise", "warn", "ignore"]
     label: Literal["start", "end"]
+    flat_ns: int = 0
+    """How much of a gap is bridged with flat bars, ns; 0 for none."""
 
     @property
     def lone_interval_ns(self) -> int | None:
@@ -45,6 +47,7 @@ def request_of(
     on_bad_rows: Literal["raise", "quarantine"],
     on_label: Literal["raise", "warn", "ignore"],
     label: Literal["start", "end"],
+    flat_limit: str | datetime.timedelta | None,
 ) -> Request:
     """Return the arguments of a replay as a request.
 
@@ -75,6 +78,7 @@ def request_of(
         on_bad_rows=on_bad_rows,
         on_label=on_label,
         label=label,
+        flat_ns=_length_ns(flat_limit, "flat_limit") if flat_limit is not None else 0,
     )
 
 
@@ -90,6 +94,14 @@ def check_pace(*, history: int, speed: float, chunk_rows: int | None) -> None:
         raise ConfigError(f"history is {history}: it must be 0 or more", setting="history", value=history)
     if chunk_rows is not None and chunk_rows < 1:
         raise ConfigError(f"chunk_rows is {chunk_rows}: it must be 1 or more", setting="chunk_rows", value=chunk_rows)
+
+
+def _length_ns(length: str | datetime.timedelta, setting: str) -> int:
+    if isinstance(length, str):
+        return interval_ns(length)
+    if length > datetime.timedelta():
+        return length_ns(length)
+    raise ConfigError(f"{setting} is {length}: it must be longer than 0", setting=setting, value=str(length))
 
 
 def _several(words: Sequence[str] | str) -> Sequence[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from backtape._core import LoadedSession, Tapes, load_session
 from backtape.calendars import Session
+from backtape.checks import Check
 from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, LabelError, UnknownSymbolError
-from backtape.filling import Filler, FillOutcome
+from backtape.filling import Filler, FillOutcome, Gap
 from backtape.model import Kind, TapeInfo, interval_name
 from backtape.repositories.base import Repository, TellsByTime
 from backtape.repositories.memory import MemoryRepository
@@ -101,6 +102,34 @@ class SessionLoader:
         self._check_label(loaded, session)
         return self._filled(session, loaded, tapes) or tapes
 
+    @property
+    def fills_late(self) -> bool:
+        """Whether gaps of fed streams are filled while a session plays."""
+        return self._filler is not None
+
+    def lacks(self, loaded: LoadedSession, check: Check, fed: Collection[TapeInfo]) -> list[Gap]:
+        """What is missing of fed tapes and is to be asked for at a check."""
+        if self._filler is None:
+            return []
+        bars = {(tape.symbol, tape.interval_ns) for tape in fed if tape.kind == "bar"}
+        gaps = [gap for gap in loaded.base_gaps(check.at_ns) if (gap[0], gap[1]) in bars]
+        return self._filler.due_again(gaps, check)
+
+    def fill_late(
+        self, session: Session, loaded: LoadedSession, tapes: Tapes, check: Check, fed: Collection[TapeInfo]
+    ) -> Tapes:
+        """Return tapes with the fills of what is missing at a check.
+
+        Raises:
+            FillError: the second store failed, and that is to end the run.
+        """
+        gaps = self.lacks(loaded, check, fed)
+        if self._filler is None or not gaps:
+            return tapes
+        filled, outcome = self._filler.fill_late(session, gaps, tapes, check.at_ns)
+        self.fills.append(outcome)
+        return filled or tapes
+
     def load_history(self, session: Session) -> LoadedSession:
         """Return the bars of a session before the replay."""
         request = replace(self._request, kinds=("bar",))
@@ -118,8 +147,12 @@ class SessionLoader:
         *,
         catch_up_until_ns: int | None = None,
         until_ns: int | None = None,
+        late_fills: bool = False,
     ) -> LoadedSession:
-        """Return rows of a session, ready to play: within hours, with gaps known and derived bars."""
+        """Return rows of a session, ready to play: within hours, with gaps known and derived bars.
+
+        `late_fills`: whether bars may be filled in while it plays.
+        """
         request = self._request
         return load_session(
             session,
@@ -128,6 +161,8 @@ class SessionLoader:
             grace_ns=request.grace_ns,
             derived_ns=list(request.derived_ns),
             on_bad_rows=request.on_bad_rows,
+            flat_ns=request.flat_ns,
+            late_fills=late_fills,
             catch_up_until_ns=catch_up_until_ns,
             until_ns=until_ns,
         )

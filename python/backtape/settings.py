@@ -40,10 +40,17 @@ class Upkeep(BaseModel):
     )
     check_interval: knobs.SomeLength = Field(
         default=_MINUTE,
-        description="how often gaps of fed streams are looked for, in backtest time (live: wall time)",
+        description="how often gaps of fed streams are looked for and filled, in backtest time from the open on, and"
+        " once more at the close",
     )
     retry_missing_bars: bool = Field(
-        default=True, description="whether a gap that could not be filled is tried again at every check"
+        default=True,
+        description="whether a second store that fails is asked again, and one that could not fill a gap of a fed"
+        " stream at the next checks and at the close",
+    )
+    on_fill_failure: Literal["report", "raise"] = Field(
+        default="report",
+        description="what to do where the second store fails or contradicts the source: report it, or end the run",
     )
 
 
@@ -140,7 +147,15 @@ class Settings(BaseSettings):
         default=(), description='which bars of the trailing days, such as ["1m", "5m"]; empty: the finest ones'
     )
     fill: knobs.Place | None = Field(
-        default=None, description="a second source, from which missing bars are filled", examples=["./second"]
+        default=None,
+        description='a second source, from which missing bars are filled; "flat": none, but flat bars',
+        examples=["./second"],
+    )
+    flat_limit: knobs.SomeLength | None = Field(
+        default=None,
+        description="how much of each gap is bridged with flat bars, marked and in no derived bar; none by default,"
+        ' with fill = "flat" five minutes',
+        examples=["5m"],
     )
     strategies: knobs.Strategies = Field(
         default=(), description='strategies that run on the stream, as "module:Class" each'

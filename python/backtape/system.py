@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from backtape._core import Ledger
-from backtape.assembly import assemble
+from backtape.assembly import Filling, assemble
 from backtape.calendars import Session, calendar as calendar_of
 from backtape.coordinator import BacktestStreamCoordinator
 from backtape.data_manager import DataManager
@@ -268,8 +268,15 @@ class SystemManager:
                 chunk_rows=own.chunk_rows,
                 timeout_s=own.repository_timeout or None,
             ),
-            fill=self._fill if own.upkeep.enabled else None,
-            fill_again=own.upkeep.retry_missing_bars,
+            filling=Filling(
+                self._fill,
+                flat_limit=own.flat_limit,
+                again=own.upkeep.retry_missing_bars,
+                on_failure=own.upkeep.on_fill_failure,
+                check_interval=own.upkeep.check_interval,
+            )
+            if own.upkeep.enabled
+            else None,
             times=(own.session_start, own.session_end),
             feeding=Feeding(own.feeds.queue_rows, own.feeds.queue_bytes, idle_s or None),
         )

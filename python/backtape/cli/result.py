@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from backtape import Ledger, Report
 
 _ALWAYS: Final = ("rows_in", "delivered", "out_of_hours")
-_WHERE_ANY: Final = ("duplicate", "rejected", "stale", "unread", "filled", "negative_prices")
+_WHERE_ANY: Final = ("duplicate", "rejected", "stale", "unread", "filled", "flat", "negative_prices")
 _REASONS_MAX: Final = 5
 
 

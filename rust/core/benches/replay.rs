@@ -93,7 +93,7 @@ fn replaying(criterion: &mut Criterion) {
         let settings = Settings {
             hours: Hours::Regular,
             derived_ns: Vec::new(),
-            flat_slots: 0,
+            flat_ns: 0,
             late_fills: false,
             on_bad: OnBadRows::Raise,
             catch_up_until_ns: i64::MIN,

@@ -44,9 +44,9 @@ pub(crate) fn made_from_bases(
         let late = settings.late_fills.then(|| filled_tape(base.key.clone(), fills, session.range()));
         made.extend(derive_all(session, ready, base, late.as_ref(), &settings.derived_ns)?);
         made.extend(late);
-        if settings.flat_slots > 0 {
+        if settings.flat_ns > 0 {
             let interval_ns = base.key.interval_ns;
-            let rows = flat_bars(&base.rows, session.spans(), interval_ns, settings.flat_slots);
+            let rows = flat_bars(&base.rows, session.spans(), interval_ns, (settings.flat_ns / interval_ns) as u64);
             let at_ns = rows.ts_ns.iter().map(|ts| ts + interval_ns).collect();
             let counts = vec![(0, 1, 0, 0); rows.len()];
             made.push(beside(base.key.clone(), Part::Flat, rows, at_ns, &counts));

@@ -34,8 +34,8 @@ pub struct Settings {
     pub hours: Hours,
     /// Intervals of the bars to derive.
     pub derived_ns: Vec<i64>,
-    /// How many slots of a gap are bridged with flat bars; 0 for none.
-    pub flat_slots: u64,
+    /// How much of a gap is bridged with flat bars, in nanoseconds; 0 for none.
+    pub flat_ns: i64,
     /// Whether missing bars may be filled in while the session plays: then there are tapes for them, empty or not.
     pub late_fills: bool,
     /// What a conflict between pieces of one tape does.
@@ -279,7 +279,7 @@ pub(crate) mod tests {
         let span = |from: i64, to: i64| Span::new(from * MINUTE, to * MINUTE).expect("ascending");
         let session = Session::new("day".into(), vec![span(10, 20)], span(0, 100), MINUTE, false);
         let settings = Settings {
-            flat_slots: 0,
+            flat_ns: 0,
             late_fills: false,
             hours,
             derived_ns: derived_ns.to_vec(),

@@ -7,6 +7,7 @@ use arrow_array::{
 };
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
+use backtape_core::key::Kind;
 use std::sync::Arc;
 
 /// The Arrow type of every stamp: ns UTC.
@@ -38,7 +39,7 @@ pub(crate) fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, Arrow
     RecordBatch::try_new(Arc::new(schema), arrays)
 }
 
-/// Columns as one record batch: ts, available_at, symbol, the kind's numbers, and for derived bars their counts.
+/// Columns as one record batch: ts, available_at, symbol, the kind's numbers, and for bars their counts.
 pub(crate) fn to_batch(columns: &Columns) -> Result<RecordBatch, ArrowError> {
     let rows = &columns.rows;
     let symbol = match &columns.symbols {
@@ -50,10 +51,9 @@ pub(crate) fn to_batch(columns: &Columns) -> Result<RecordBatch, ArrowError> {
     for (name, values) in rows.kind.columns().iter().zip(&rows.values) {
         named.push((name, Arc::new(Float64Array::new(values.clone(), None))));
     }
-    if let Some(counts) = &columns.counts {
-        let counted = [("n_present", &counts.present), ("n_expected", &counts.expected), ("n_filled", &counts.filled)];
-        for (name, count) in counted {
-            named.push((name, Arc::new(UInt32Array::new(count.clone(), None))));
+    if rows.kind == Kind::Bar {
+        for name in ["n_present", "n_expected", "n_filled"] {
+            named.push((name, Arc::new(UInt32Array::new(columns.counted(name), None))));
         }
     }
     batch(named)

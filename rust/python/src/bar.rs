@@ -37,7 +37,7 @@ pub(crate) struct Bar {
     /// Volume traded.
     #[pyo3(get)]
     volume: Real,
-    /// Base bars that a derived bar was made from; 1 for a base bar that was fed, 0 for one that was filled.
+    /// Base bars that a derived bar was made from; 1 for a base bar that was fed, 0 for one that was filled or is flat.
     #[pyo3(get)]
     n_present: Count,
     /// Base bars that there should be.
@@ -177,7 +177,7 @@ impl Bar {
         self.n_present.get() + self.n_filled.get() == self.n_expected.get()
     }
 
-    /// Where the bar comes from: "primary", "fill" or "derived".
+    /// Where the bar comes from: "primary", "fill", "derived", or "flat" for a synthetic one that bridges a gap.
     #[getter]
     fn origin(&self) -> &'static str {
         self.values().flags.origin()

@@ -121,7 +121,8 @@ pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResu
                 None => (u32::from(!flags.has(Flags::FILLED)), 1, u32::from(flags.has(Flags::FILLED))),
             };
             let (open, high, low) = (value(0), value(1), value(2));
-            let (close, volume, revision) = (value(3), value(4), 0);
+            let (close, volume) = (value(3), value(4));
+            let revision = own.revisions.as_ref().map_or(0, |revisions| revisions[row]);
             let bar = BarValues {
                 ts,
                 available_at,

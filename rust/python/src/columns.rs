@@ -4,6 +4,7 @@ use crate::arrow_out::to_batch;
 use crate::interval::interval_name;
 use crate::numpy_view::{copied, read_only};
 use arrow_buffer::ScalarBuffer;
+use backtape_core::beside::Known;
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, LoadedTape};
 use backtape_core::rows::Rows;
@@ -61,6 +62,49 @@ impl Columns {
         }
     }
 
+    /// A tape's bars with those of the tapes beside it.
+    pub(crate) fn of_known(tape: &LoadedTape, known: Known) -> Self {
+        Self {
+            rows: known.rows,
+            interval_ns: tape.key.interval_ns,
+            lag_ns: tape.lag_ns,
+            available: Some(known.available),
+            counts: Some(known.counts),
+            symbols: Symbols::One(Arc::clone(&tape.key.symbol)),
+        }
+    }
+
+    /// Bars of several sessions behind each other, of one tape.
+    pub(crate) fn concat(tape: &LoadedTape, parts: &[Self]) -> Self {
+        let rows: Vec<Rows> = parts.iter().map(|part| part.rows.clone()).collect();
+        let counted = |name| parts.iter().flat_map(|part| part.counted(name).to_vec()).collect();
+        Self {
+            rows: Rows::concat(Kind::Bar, &rows),
+            interval_ns: tape.key.interval_ns,
+            lag_ns: tape.lag_ns,
+            available: Some(parts.iter().flat_map(|part| part.available_ns().to_vec()).collect()),
+            counts: Some(Counts {
+                present: counted("n_present"),
+                expected: counted("n_expected"),
+                filled: counted("n_filled"),
+            }),
+            symbols: Symbols::One(Arc::clone(&tape.key.symbol)),
+        }
+    }
+
+    /// Some of the rows, without a copy.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        let (from, len) = (range.start, range.len());
+        Self {
+            rows: self.rows.slice(range),
+            interval_ns: self.interval_ns,
+            lag_ns: self.lag_ns,
+            available: self.available.as_ref().map(|available| available.slice(from, len)),
+            counts: self.counts.as_ref().map(|counts| slice_counts(counts, from, len)),
+            symbols: self.symbols.slice(from, len),
+        }
+    }
+
     /// No rows.
     pub(crate) fn empty(kind: Kind, interval_ns: i64, symbol: &str) -> Self {
         let symbols = Symbols::One(symbol.into());
@@ -88,18 +132,24 @@ impl Columns {
         if self.rows.kind != Kind::Bar {
             return Err(self.missing(name));
         }
+        match &self.counts {
+            Some(_) => read_only(py, &self.counted(name)),
+            None => Ok(copied(py, &self.counted(name))),
+        }
+    }
+
+    /// What bars were made from: n_present, n_expected or n_filled of each.
+    pub(crate) fn counted(&self, name: &str) -> ScalarBuffer<u32> {
+        let of_row = |row: usize| match name {
+            "n_present" => u32::from(!self.rows.is_filled(row)),
+            "n_filled" => u32::from(self.rows.is_filled(row)),
+            _ => 1,
+        };
         match (&self.counts, name) {
-            (Some(counts), "n_present") => read_only(py, &counts.present),
-            (Some(counts), "n_expected") => read_only(py, &counts.expected),
-            (Some(counts), _) => read_only(py, &counts.filled),
-            (None, _) => {
-                let count = |row: usize| match name {
-                    "n_present" => u32::from(!self.rows.is_filled(row)),
-                    "n_filled" => u32::from(self.rows.is_filled(row)),
-                    _ => 1,
-                };
-                Ok(copied(py, &(0..self.rows.len()).map(count).collect::<Vec<u32>>()))
-            }
+            (Some(counts), "n_present") => counts.present.clone(),
+            (Some(counts), "n_filled") => counts.filled.clone(),
+            (Some(counts), _) => counts.expected.clone(),
+            (None, _) => (0..self.rows.len()).map(of_row).collect(),
         }
     }
 
@@ -135,15 +185,8 @@ impl Columns {
     fn between(&self, start_ns: i64, end_ns: i64) -> Self {
         let ts = &self.rows.ts_ns;
         let from = ts.partition_point(|&ts| ts < start_ns);
-        let len = ts.partition_point(|&ts| ts < end_ns).saturating_sub(from);
-        Self {
-            rows: self.rows.slice(from..from + len),
-            interval_ns: self.interval_ns,
-            lag_ns: self.lag_ns,
-            available: self.available.as_ref().map(|available| available.slice(from, len)),
-            counts: self.counts.as_ref().map(|counts| slice_counts(counts, from, len)),
-            symbols: self.symbols.slice(from, len),
-        }
+        let to = ts.partition_point(|&ts| ts < end_ns).max(from);
+        self.part(from..to)
     }
 
     /// What the rows are: "bar", "quote" or "trade".

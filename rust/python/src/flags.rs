@@ -1,7 +1,7 @@
 //! Marks of an event that are no part of its payload.
 
 use backtape_core::key::Kind;
-use backtape_core::loaded::{Hours, Loaded};
+use backtape_core::loaded::{Hours, Loaded, LoadedTape, Part};
 
 /// Marks as bits, the same as in the `flags` column of batches.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -12,6 +12,8 @@ impl Flags {
     pub(crate) const FILLED: u8 = 2;
     pub(crate) const CATCH_UP: u8 = 4;
     pub(crate) const IRREGULAR: u8 = 8;
+    pub(crate) const REVISED: u8 = 16;
+    pub(crate) const FLAT: u8 = 32;
 
     pub(crate) const fn from_bits(bits: u8) -> Self {
         Self(bits)
@@ -30,6 +32,8 @@ impl Flags {
             "derived"
         } else if self.has(Self::FILLED) {
             "fill"
+        } else if self.has(Self::FLAT) {
+            "flat"
         } else {
             "primary"
         }
@@ -37,19 +41,29 @@ impl Flags {
 
     /// The marks by tape, where all events of a tape from `first_ns` on have the same.
     pub(crate) fn by_tape(loaded: &Loaded, first_ns: Option<i64>) -> Option<Vec<u8>> {
+        let by_row = |tape: &LoadedTape| tape.rows.filled.is_some() || tape.part == Part::Revised;
         let catch_up = first_ns.is_some_and(|first_ns| first_ns < loaded.catch_up_until_ns);
-        if catch_up || loaded.hours == Hours::All || loaded.tapes.iter().any(|tape| tape.rows.filled.is_some()) {
+        if catch_up || loaded.hours == Hours::All || loaded.tapes.iter().any(by_row) {
             return None;
         }
-        Some(loaded.tapes.iter().map(|tape| if tape.counts.is_some() { Self::DERIVED } else { 0 }).collect())
+        Some(loaded.tapes.iter().map(|tape| Self::of_part(tape.part)).collect())
+    }
+
+    const fn of_part(part: Part) -> u8 {
+        match part {
+            Part::Fed => 0,
+            Part::Derived | Part::Revised => Self::DERIVED,
+            Part::Filled => Self::FILLED,
+            Part::Flat => Self::FLAT,
+        }
     }
 
     /// The marks of an event of a session.
     pub(crate) fn of(loaded: &Loaded, tape: usize, row: usize, at_ns: i64) -> Self {
         let own = &loaded.tapes[tape];
-        let mut bits = 0;
-        if own.counts.is_some() {
-            bits |= Self::DERIVED;
+        let mut bits = Self::of_part(own.part);
+        if own.revisions.as_ref().is_some_and(|revisions| revisions[row] > 0) {
+            bits |= Self::REVISED;
         }
         if own.rows.is_filled(row) {
             bits |= Self::FILLED;

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 /// What became of the rows of one tape: `rows_in == delivered + out_of_hours + stale + duplicate + rejected + unread`.
 ///
-/// `filled` and `negative_prices` are counts beside that sum.
+/// `filled`, `flat` and `negative_prices` are counts beside that sum.
 #[pyclass(frozen, eq, get_all, module = "backtape")]
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct LedgerRow {
@@ -33,6 +33,8 @@ pub(crate) struct LedgerRow {
     unread: u64,
     /// Rows filled in from another source.
     filled: u64,
+    /// Flat bars that bridged gaps.
+    flat: u64,
     /// Rows with a negative price, which is legal.
     negative_prices: u64,
 }
@@ -51,6 +53,7 @@ impl LedgerRow {
             rejected: tally.rejected,
             unread: tally.unread,
             filled: tally.filled,
+            flat: tally.flat,
             negative_prices: tally.negative_prices,
         }
     }
@@ -158,9 +161,9 @@ fn interval_of(key: &TapeKey) -> String {
 type TapeCounts = ((String, i64, String), Vec<u64>);
 
 fn counts(tally: &Tally) -> Vec<u64> {
-    let Tally { rows_in, delivered, out_of_hours, stale, duplicate, rejected, unread, filled, negative_prices } =
+    let Tally { rows_in, delivered, out_of_hours, stale, duplicate, rejected, unread, filled, flat, negative_prices } =
         *tally;
-    vec![rows_in, delivered, out_of_hours, stale, duplicate, rejected, unread, filled, negative_prices]
+    vec![rows_in, delivered, out_of_hours, stale, duplicate, rejected, unread, filled, flat, negative_prices]
 }
 
 fn tally(counts: &[u64]) -> Tally {
@@ -174,6 +177,7 @@ fn tally(counts: &[u64]) -> Tally {
         rejected: at(5),
         unread: at(6),
         filled: at(7),
-        negative_prices: at(8),
+        flat: at(8),
+        negative_prices: at(9),
     }
 }

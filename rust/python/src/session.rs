@@ -7,6 +7,7 @@ use crate::tapes::{Tapes, on_bad_of};
 use backtape_core::gaps::Gap;
 use backtape_core::label::LabelEvidence;
 use backtape_core::loaded::{Hours, Loaded, Settings};
+use backtape_core::mark::Mark;
 use backtape_core::session::Session as Day;
 use backtape_core::span::Span;
 use pyo3::prelude::*;
@@ -37,10 +38,12 @@ pub(crate) fn spans_of(py: Python<'_>, pairs: &[(i64, i64)]) -> PyResult<Vec<Spa
 /// Makes a session ready to play from the rows that belong to its range.
 ///
 /// `session`: the trading day, with label, spans, range and is_half_day. `derived_ns`: intervals of bars to derive.
+/// `flat_ns`: how much of a gap is bridged with flat bars, 0 for none. `late_fills`: whether bars may be filled in later.
 /// `catch_up_until_ns`, `until_ns`: events known before the first are catch-up; those known at the second or later are
 /// not delivered. Raises the subclass of `DataError` or `ConfigError` that names the fault.
 #[pyfunction]
-#[pyo3(signature = (session, tapes, *, hours, grace_ns, derived_ns, on_bad_rows, catch_up_until_ns=None, until_ns=None))]
+#[pyo3(signature = (session, tapes, *, hours, grace_ns, derived_ns, on_bad_rows, flat_ns=0, late_fills=false,
+                    catch_up_until_ns=None, until_ns=None))]
 #[expect(clippy::too_many_arguments, reason = "named in Python")]
 pub(crate) fn load_session(
     py: Python<'_>,
@@ -50,6 +53,8 @@ pub(crate) fn load_session(
     grace_ns: i64,
     derived_ns: Vec<i64>,
     on_bad_rows: &str,
+    flat_ns: i64,
+    late_fills: bool,
     catch_up_until_ns: Option<i64>,
     until_ns: Option<i64>,
 ) -> PyResult<LoadedSession> {
@@ -61,6 +66,8 @@ pub(crate) fn load_session(
     let settings = Settings {
         hours: hours_of(py, hours)?,
         derived_ns,
+        flat_ns,
+        late_fills,
         on_bad: on_bad_of(py, on_bad_rows)?,
         catch_up_until_ns: catch_up_until_ns.unwrap_or(i64::MIN),
         until_ns: until_ns.unwrap_or(i64::MAX),
@@ -95,14 +102,18 @@ impl LoadedSession {
         quality_rows(&self.loaded)
     }
 
-    /// Gaps of the finest bars of each symbol: symbol, interval_ns, start, end (ns UTC, half-open), bars missing.
-    fn base_gaps(&self) -> Vec<(String, i64, i64, i64, u64)> {
-        let own = self.loaded.symbols.iter().filter_map(|(symbol, own)| Some((symbol, own, own.base?)));
+    /// Gaps of the finest bars of each symbol: symbol, interval_ns, start, end (ns UTC, half-open), bars missing. Those
+    /// that are due at `at_ns`; all of them without.
+    #[pyo3(signature = (at_ns=None))]
+    fn base_gaps(&self, at_ns: Option<i64>) -> Vec<(String, i64, i64, i64, u64)> {
+        let loaded = &self.loaded;
+        let mark = Mark::after(at_ns.unwrap_or(i64::MAX), loaded.tapes.len(), 0, true);
+        let own = loaded.symbols.iter().filter_map(|(symbol, own)| Some((symbol, own, own.base?)));
         let gaps = own.flat_map(|(symbol, own, base)| {
-            let interval_ns = self.loaded.tapes[base].key.interval_ns;
+            let interval_ns = loaded.tapes[base].key.interval_ns;
             let gap =
-                move |gap: &Gap| (symbol.to_string(), interval_ns, gap.span.start_ns(), gap.span.end_ns(), gap.slots);
-            own.gaps.iter().map(gap)
+                move |gap: Gap| (symbol.to_string(), interval_ns, gap.span.start_ns(), gap.span.end_ns(), gap.slots);
+            mark.gaps(loaded, own).into_iter().map(gap)
         });
         gaps.collect()
     }

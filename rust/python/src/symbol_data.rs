@@ -7,11 +7,11 @@ use crate::interval::{interval_name, parse};
 use crate::progress::{Progress, Shared};
 use crate::quote::{Quote, QuoteValues};
 use crate::reused::Event;
-use backtape_core::key::Kind;
+use backtape_core::beside::known_bars;
+use backtape_core::key::{Kind, TapeKey};
 use backtape_core::loaded::{Loaded, LoadedTape, SymbolTapes};
 use backtape_core::mark::{Mark, Slots};
 use backtape_core::metrics::Metrics;
-use backtape_core::rows::Rows;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::Arc;
@@ -84,6 +84,22 @@ impl Look {
     fn columns(&self, number: usize) -> Columns {
         Columns::of_tape(self.tape(number), 0..self.visible(number))
     }
+
+    /// The bars of a tape as they are known, with what came late and what is flat.
+    fn bars(&self, number: usize) -> Columns {
+        let (loaded, key) = (&self.progress.window.loaded, &self.tape(number).key);
+        let own = self.own(&key.symbol);
+        match own.and_then(|own| known_bars(loaded, &self.mark, own, key.interval_ns)) {
+            Some(known) => Columns::of_known(self.tape(number), known),
+            None => self.columns(number),
+        }
+    }
+
+    /// How many rows of a tape and of those beside it are visible.
+    fn visible_in_all(&self, own: &SymbolTapes, interval_ns: i64, number: usize) -> usize {
+        let beside = own.beside.get(&interval_ns).into_iter().flatten();
+        self.visible(number) + beside.map(|&beside| self.visible(beside)).sum::<usize>()
+    }
 }
 
 impl SymbolData {
@@ -137,6 +153,15 @@ impl SymbolData {
     }
 }
 
+/// The bars of a session that is over.
+fn whole_bars(loaded: &Loaded, key: &TapeKey) -> Option<Columns> {
+    let own = loaded.symbols.get(&key.symbol)?;
+    let tape = &loaded.tapes[*own.bars.get(&key.interval_ns)?];
+    let all = Mark::after(i64::MAX, loaded.tapes.len(), 0, true);
+    let known = known_bars(loaded, &all, own, key.interval_ns).map(|known| Columns::of_known(tape, known));
+    Some(known.unwrap_or_else(|| Columns::of_tape(tape, 0..tape.rows.len())))
+}
+
 fn interval_or_minute(py: Python<'_>, interval: Option<&str>) -> PyResult<i64> {
     interval.map_or(Ok(60_000_000_000), |interval| parse(py, interval))
 }
@@ -158,7 +183,7 @@ impl SymbolData {
         if let Some(look) = &look
             && let Some(number) = self.bar_tape(py, look, interval)?
         {
-            return Ok(look.columns(number));
+            return Ok(look.bars(number));
         }
         Ok(Columns::empty(Kind::Bar, interval_or_minute(py, interval)?, &self.symbol))
     }
@@ -182,8 +207,9 @@ impl SymbolData {
         if let Some(look) = &look
             && let Some(number) = self.bar_tape(py, look, interval)?
         {
-            let visible = look.visible(number);
-            return Ok(Columns::of_tape(look.tape(number), visible.saturating_sub(n)..visible));
+            let bars = look.bars(number);
+            let len = bars.rows.len();
+            return Ok(bars.part(len.saturating_sub(n)..len));
         }
         Ok(Columns::empty(Kind::Bar, interval_or_minute(py, interval)?, &self.symbol))
     }
@@ -203,28 +229,8 @@ impl SymbolData {
         let key = &tape.key;
         let is_asked = |loaded: &&Arc<Loaded>| session.is_none_or(|label| &**loaded.session.label() == label);
         let sessions = look.progress.facts.history.iter().filter(is_asked);
-        let before: Vec<&LoadedTape> =
-            sessions.filter_map(|loaded| loaded.tapes.iter().find(|tape| tape.key == *key)).collect();
-        let parts: Vec<Rows> = before.iter().map(|tape| tape.rows.clone()).collect();
-        let all = || before.iter().flat_map(|tape| (0..tape.rows.len()).map(move |row| (tape, row)));
-        let counts = tape.counts.is_some().then(|| {
-            let count = |pick: fn(&backtape_core::loaded::Counts) -> &[u32]| {
-                all().filter_map(|(tape, row)| Some(pick(tape.counts.as_ref()?)[row])).collect()
-            };
-            backtape_core::loaded::Counts {
-                present: count(|counts| &counts.present),
-                expected: count(|counts| &counts.expected),
-                filled: count(|counts| &counts.filled),
-            }
-        });
-        Ok(Columns {
-            rows: Rows::concat(Kind::Bar, &parts),
-            interval_ns: key.interval_ns,
-            lag_ns: tape.lag_ns,
-            available: Some(all().map(|(tape, row)| tape.available_ns(row)).collect()),
-            counts,
-            symbols: crate::columns::Symbols::One(Arc::clone(&self.symbol)),
-        })
+        let parts: Vec<Columns> = sessions.filter_map(|loaded| whole_bars(loaded, key)).collect();
+        Ok(Columns::concat(tape, &parts))
     }
 
     /// Labels of the sessions that `history` holds, oldest first.
@@ -240,7 +246,7 @@ impl SymbolData {
     fn last_update(&self) -> Option<i64> {
         let look = self.look()?;
         let own = look.own(&self.symbol)?;
-        let tapes = own.bars.values().chain(&own.quotes).chain(&own.trades);
+        let tapes = own.bars.values().chain(own.beside.values().flatten()).chain(&own.quotes).chain(&own.trades);
         tapes.filter_map(|&number| Some(look.tape(number).available_ns(look.visible(number).checked_sub(1)?))).max()
     }
 
@@ -319,9 +325,12 @@ impl SymbolData {
         let Some((look, own)) = look.as_ref().and_then(|look| Some((look, look.own(&self.symbol)?))) else {
             return Changes { token: token.unwrap_or_default(), names: Vec::new() };
         };
-        let bars = own.bars.iter().map(|(&interval_ns, &number)| (interval_name(interval_ns), Some(number)));
-        let others = [("quotes".to_owned(), own.quotes), ("trades".to_owned(), own.trades)];
-        let tapes = bars.chain(others).filter_map(|(name, number)| Some((name, look.visible(number?))));
+        let in_all = |(&interval_ns, &number): (&i64, &usize)| {
+            (interval_name(interval_ns), look.visible_in_all(own, interval_ns, number))
+        };
+        let others = [("quotes", own.quotes), ("trades", own.trades)];
+        let others = others.into_iter().filter_map(|(name, number)| Some((name.to_owned(), look.visible(number?))));
+        let tapes = own.bars.iter().map(in_all).chain(others);
         let (names, rows): (Vec<String>, Vec<usize>) = tapes.unzip();
         let label = look.progress.window.loaded.session.label().to_string();
         let before = token.filter(|token| token.0 == label).map(|token| token.1).unwrap_or_default();

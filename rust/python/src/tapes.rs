@@ -2,8 +2,10 @@
 
 use crate::arrow_in::{Unreadable, by_symbol, read_all};
 use crate::errors::{plain, raise, to_python};
-use backtape_core::check::{Checked, OnBadRows, check};
+use crate::session::spans_of;
+use backtape_core::check::{OnBadRows, check};
 use backtape_core::error::Error;
+use backtape_core::fills::{Filled, fill};
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::tapes::{SameKey, Tapes as Collected};
 use pyo3::prelude::*;
@@ -108,9 +110,11 @@ impl Tapes {
         py.check_signals()
     }
 
-    /// Adds bars of a second store that lie in gaps of the first, marked as filled. Bad ones are left out. Returns how many
-    /// were added.
-    #[pyo3(signature = (interval_ns, rows, *, symbol, source))]
+    /// Adds those bars of a second store's answer that lie in gaps (start and end, ns UTC, half-open, ascending), marked
+    /// as filled. `at_ns`: when they are known, if not at their own ends. Returns how many were missing, how many differ
+    /// from a bar that is there, how many lie beside all gaps, and what the first conflict is.
+    #[pyo3(signature = (interval_ns, rows, *, symbol, source, gaps, at_ns=None))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn fill(
         &self,
         py: Python<'_>,
@@ -118,24 +122,27 @@ impl Tapes {
         rows: PyRecordBatchReader,
         symbol: &str,
         source: &str,
-    ) -> PyResult<usize> {
+        gaps: Vec<(i64, i64)>,
+        at_ns: Option<i64>,
+    ) -> PyResult<(u64, u64, u64, Option<String>)> {
         let reader = rows.into_reader()?;
+        let gaps = spans_of(py, &gaps)?;
         let key = TapeKey { kind: Kind::Bar, interval_ns, symbol: symbol.into() };
-        let added = py.detach(|| {
+        let source_name: Arc<str> = source.into();
+        let sorted = py.detach(|| {
             let batch = read_all(reader).map_err(Fault::Stream)?;
-            let mut rows = 0;
+            let mut all = Filled::default();
             for (_, raw) in by_symbol(&batch, Kind::Bar, Some(symbol)).map_err(Fault::Stream)? {
-                let checked = check(&key, &source.into(), raw, OnBadRows::Quarantine).map_err(Fault::Core)?;
-                rows += checked.rows.len();
-                let checked = Checked { rows: checked.rows.marked_filled(), dropped: Vec::new() };
-                self.lock().insert(&key, &source.into(), checked);
+                let checked = check(&key, &source_name, raw, OnBadRows::Quarantine).map_err(Fault::Core)?;
+                all.add(fill(&mut self.lock(), &key, &source_name, &checked, &gaps, at_ns));
             }
-            Ok(rows)
+            Ok(all)
         });
-        added.map_err(|fault| match fault {
+        let sorted = sorted.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
             Fault::Stream(error) => unreadable(py, error, source),
-        })
+        })?;
+        Ok((sorted.filled, sorted.conflicts, sorted.beside, sorted.conflict.map(|conflict| conflict.to_string())))
     }
 
     /// Says that a tape belongs to the collection even if no row of it comes.
