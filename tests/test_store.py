@@ -20,7 +20,7 @@ from backtape.model import TapeInfo
 from backtape.repositories import MANIFEST, StoreRepository
 from backtape.repositories.manifest import Manifest, StoredFile
 from backtape.repositories.store_file import ROW_GROUP_ROWS, Rows, Slice
-from backtape.verify import rows_faults
+from backtape.verifying import rows_faults
 from hypothesis import settings
 from oracles import MINUTE, SECOND
 from strategies import bar, quote, table, trade

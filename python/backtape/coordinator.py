@@ -27,7 +27,7 @@ from backtape.timers import Timer, Timers, When
 from backtape.window import Window
 
 if TYPE_CHECKING:
-    from backtape.replay import Replay
+    from backtape.replaying import Replay
 
 
 class BacktestStreamCoordinator:
@@ -141,7 +141,7 @@ class BacktestStreamCoordinator:
 
     def get_merged_stream(self) -> Replay:
         """The events in order, once: iterate over it, or read `moments()` or `batches()`. Also an async iterator."""
-        from backtape.replay import Replay  # it builds on this module
+        from backtape.replaying import Replay  # it builds on this module
 
         return Replay(self)
 

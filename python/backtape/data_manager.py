@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from backtape.calendars import Session
 from backtape.coordinator import BacktestStreamCoordinator
 from backtape.feeding import FedStream, StreamType
-from backtape.replay import Event, Replay
+from backtape.replaying import Event, Replay
 
 if TYPE_CHECKING:
     from backtape.system import SystemManager

@@ -18,7 +18,7 @@ from backtape.feeding import Feeding
 from backtape.flow import Pacing
 from backtape.live import Origin
 from backtape.normalise import Shape
-from backtape.replay import Replay
+from backtape.replaying import Replay
 from backtape.report import Report, report_of
 from backtape.session_data import SessionData
 from backtape.settings import Settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import chain
@@ -282,6 +281,8 @@ class Replay:
         return self.report()._repr_html_()
 
     async def _events_async(self, chunks: Iterator[Chunk]) -> AsyncIterator[Event]:
+        import asyncio  # slow to import, and only a loop of this kind has use for it
+
         try:
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 for event in chunk:
