@@ -31,7 +31,7 @@ from backtape.errors import (
 from backtape.ingest import ingest
 from backtape.ingest_report import IngestReport
 from backtape.kernels import aggregate, find_gaps, merge
-from backtape.quality import QualityReport, quality
+from backtape.quality_report import QualityReport, quality
 from backtape.replay import Event, Replay, replay
 from backtape.report import Report
 from backtape.repositories.base import Repository
