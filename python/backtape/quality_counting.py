@@ -64,12 +64,13 @@ class Gaps:
 
     @staticmethod
     def joined(parts: Sequence[Gaps]) -> Gaps:
-        """Return the gaps of all parts, sorted by symbol, session and start."""
+        """Return the gaps of all parts by symbol. The parts are sessions in order, each sorted by symbol and start."""
         columns = {
-            name: np.concatenate([np.empty(0, np.int64), *(getattr(part, name) for part in parts)])
-            for name in (field.name for field in fields(Gaps))
+            field.name: np.concatenate([np.empty(0, np.int8), *(getattr(part, field.name) for part in parts)])
+            for field in fields(Gaps)
         }
-        order = np.lexsort((columns["start"], columns["session"], columns["symbol"]))
+        # A stable sort by symbol leaves sessions, and gaps within them, in their order.
+        order = np.argsort(columns["symbol"], kind="stable")
         return Gaps(**{name: column[order] for name, column in columns.items()})
 
 
@@ -163,8 +164,8 @@ class Counter:
             session=np.full(len(rows), index, np.int32),
             start=np.array(starts, np.int64),
             end=np.array(ends, np.int64),
-            missing=np.array(missing, np.int64),
-            filled=np.zeros(len(rows), np.int64),
+            missing=np.array(missing, np.int32),
+            filled=np.zeros(len(rows), np.int32),
             cause=np.full(len(rows), _UNKNOWN, np.int8),
         )
 
@@ -176,7 +177,7 @@ class Counter:
             return gaps
         left = self._gaps(self._loader.made_ready(with_fills, session), 0)
         place = places_in(gaps.symbol, gaps.start, gaps.end, left.symbol, left.start)
-        missing = np.bincount(place, left.missing, len(gaps)).astype(np.int64)
+        missing = np.bincount(place, left.missing, len(gaps)).astype(np.int32)
         return replace(gaps, missing=missing, filled=gaps.missing - missing)
 
 

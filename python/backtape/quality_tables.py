@@ -53,14 +53,14 @@ def missing_of(symbols: Sequence[str], sessions: Sequence[Session], cells: Cells
     reach = scopes(cells.present, gaps.symbol, gaps.session)
     return pa.table(
         {
-            "symbol": _words(symbols).take(pa.array(gaps.symbol)),
-            "session": days.take(pa.array(gaps.session)),
-            "start": pa.array(gaps.start).cast(_STAMP),
-            "end": pa.array(gaps.end).cast(_STAMP),
-            "n_missing": pa.array(gaps.missing),
-            "n_filled": pa.array(gaps.filled),
-            "cause": _words(CAUSES).take(pa.array(gaps.cause)),
-            "scope": _words(SCOPES).take(pa.array(reach)),
+            "symbol": _words(symbols).take(pa.array(gaps.symbol, pa.int32())),
+            "session": days.take(pa.array(gaps.session, pa.int32())),
+            "start": pa.array(gaps.start, pa.int64()).cast(_STAMP),
+            "end": pa.array(gaps.end, pa.int64()).cast(_STAMP),
+            "n_missing": pa.array(gaps.missing, pa.int64()),
+            "n_filled": pa.array(gaps.filled, pa.int64()),
+            "cause": _words(CAUSES).take(pa.array(gaps.cause, pa.int8())),
+            "scope": _words(SCOPES).take(pa.array(reach, pa.int8())),
         }
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from backtape.quality_report import QualityReport
 
-_ROWS_AT_ONCE: Final = 16_384
+_ROWS_AT_ONCE: Final = 262_144
 
 
 def write_csv(table: pa.Table, path: str | PathLike[str], zone: str) -> None:
@@ -49,7 +49,7 @@ def write_json(report: QualityReport, path: str | PathLike[str]) -> None:
         "missing": report.missing,
     }
     with Path(path).open("w", encoding="utf-8") as file:
-        file.write(json.dumps(head, ensure_ascii=False)[:-1])
+        file.write(json.dumps(head)[:-1])
         for name, table in tables.items():
             file.write(f",\n{json.dumps(name)}: ")
             _write_table(file, table, report.zone)
@@ -61,12 +61,29 @@ def _write_table(file: TextIO, table: pa.Table, zone: str) -> None:
     file.write(f'{{"columns": {json.dumps(table.column_names)}, "data": [')
     comma = ""
     for part in _parts(table):
-        columns = [column.to_pylist() for column in _as_text(part, zone).columns]
-        rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in zip(*columns, strict=True))
-        if rows:
-            file.write(f"{comma}\n{rows}")
-            comma = ","
+        words = [_json_words(column) for column in _as_text(part, zone).columns]
+        rows = pc.binary_join_element_wise(*words, ", ").to_pylist()
+        file.write(f"{comma}\n[" + "],\n[".join(rows) + "]")
+        comma = ","
     file.write("]}")
+
+
+def _json_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Each value as it stands in JSON. By column, since the missing ranges may be millions."""
+    words = column.cast(pa.string())
+    if pa.types.is_string(column.type):
+        words = _by_word(
+            column, lambda values: pa.array([json.dumps(word) for word in values.to_pylist()], pa.string())
+        )
+    return pc.fill_null(words, "null")
+
+
+def _by_word(column: pa.ChunkedArray, change: Callable[[pa.Array], pa.Array]) -> pa.ChunkedArray:
+    """A column whose values are changed, each distinct one once."""
+    parts = [
+        change(chunk.dictionary).take(chunk.indices) for chunk in column.dictionary_encode().unify_dictionaries().chunks
+    ]
+    return pa.chunked_array(parts, pa.string())
 
 
 def _parts(table: pa.Table) -> Iterator[pa.Table]:
@@ -76,12 +93,15 @@ def _parts(table: pa.Table) -> Iterator[pa.Table]:
 
 def _as_text(table: pa.Table, zone: str) -> pa.Table:
     """A table with its dates and stamps as text."""
+
+    def local(stamps: pa.Array) -> pa.Array:
+        # Bars begin at whole seconds. The sessions, which are days, have no zone.
+        return pc.strftime(stamps.cast(pa.timestamp("s", tz=zone)), "%Y-%m-%dT%H:%M:%S%Ez").cast(pa.string())
+
     columns = []
     for column in table.columns:
         if pa.types.is_timestamp(column.type):
-            # Bars begin at whole seconds. The days, which are few, need no zone.
-            local = column.cast(pa.timestamp("s", tz=zone))
-            columns.append(pc.strftime(local, "%Y-%m-%dT%H:%M:%S%Ez").cast(pa.string()))
+            columns.append(_by_word(column, local))
         else:
             columns.append(column.cast(pa.string()) if pa.types.is_date(column.type) else column)
     return pa.table(columns, names=table.column_names)

@@ -38,7 +38,7 @@ const isAbsent = (symbol, session) =>
 
 // Measures: the level of a cell, from 0 (nothing to see) to 7, and what the levels mean
 
-const PERCENTS = ["100 %", "99 % and more", "95 %", "90 %", "75 %", "50 %", "more than 0", "0 %"];
+const PERCENTS = ["100 %", "99 to 100", "95 to 99", "90 to 95", "75 to 90", "50 to 75", "0 to 50", "0 %"];
 const COUNTED = { 0: "0", 1: "1", 3: "2 to 9", 5: "10 to 99", 7: "100 and more" };
 
 const percent = (part, whole) => (whole > 0 ? (100 * part) / whole : 100);

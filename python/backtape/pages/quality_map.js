@@ -9,7 +9,7 @@ const map = find("map");
 const canvas = find("canvas");
 const pen = canvas.getContext("2d");
 const tip = find("tip");
-const TOP = 58;
+const TOP = 70;
 const LETTER = 7;
 const longestName = data.symbols.reduce((longest, name) => Math.max(longest, name.length), 4);
 const LEFT = Math.min(180, LETTER * longestName + 14);
@@ -44,7 +44,7 @@ function lay() {
   rowHeight = find("fit").checked ? Math.max(1, Math.min(15, Math.floor((high - TOP - 20) / Math.max(rows.length, 1)))) : 15;
   map.style.height = `${Math.min(high, TOP + rowHeight * Math.max(rows.length, 1) + 20)}px`;
   const wide = map.clientWidth;
-  columnWidth = Math.max(4, Math.min(26, Math.floor((wide - LEFT - 2) / nSessions)));
+  columnWidth = Math.max(4, Math.min(36, Math.floor((wide - LEFT - 2) / nSessions)));
   find("space").style.width = `${Math.max(wide, LEFT + columnWidth * nSessions + 2)}px`;
   find("space").style.height = `${TOP + rowHeight * rows.length + 2}px`;
   const ratio = window.devicePixelRatio || 1;
