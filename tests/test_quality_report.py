@@ -259,7 +259,15 @@ def test_a_table_that_is_not_there_is_an_error(holey: QualityReport, tmp_path: P
         holey.to_csv(tmp_path / "a.csv", "gaps")  # type: ignore[arg-type]  # wrong on purpose
 
 
-# Real data
+# Data that look real, and real ones
+
+
+def test_the_outages_of_a_sample_are_told_by_its_trades(tmp_path: Path) -> None:
+    """A sample says of each outage whether only its bars are lost, or its trades too."""
+    made = backtape.make_sample(tmp_path, symbols=2, sessions=5)
+    found = {(one["symbol"], one["start"]): one for one in rows(backtape.quality(tmp_path).missing)}
+    told = [(outage.lost, found[outage.symbol, outage.start_ns]) for outage in made.outages]
+    assert {(lost, gap["cause"]) for lost, gap in told} == {("bars", "trades"), ("all", "no trades")}
 
 
 @real_data.needed

@@ -17,7 +17,8 @@ CAUSES: Final = ("trades", "no trades", "unknown")
 
 SCOPES: Final = ("part", "session", "all symbols", "before first", "after last", "never")
 """Of a gap: other bars of the session are there; or none of this symbol; or none of any symbol; or it lies before the
-first or after the last session in which the symbol has a bar; or the symbol has no bar in any session."""
+first or after the last session in which the symbol has a bar; or the symbol has no bar in any session. In this order
+they are of interest: the later ones come by the thousand, and say little each."""
 
 _NOWHERE: Final = -1
 

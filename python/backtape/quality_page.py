@@ -19,14 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtape.arrow_types import stamps_ns
+from backtape.display import percent_text
 from backtape.model import interval_ns
 from backtape.quality_causes import CAUSES, SCOPES, first_and_last
+from backtape.quality_tables import by_interest, most_telling
 
 if TYPE_CHECKING:
     from backtape.quality_report import QualityReport
 
 RANGES_MAX: Final = 40_000
-"""Missing ranges that the page holds for its cells, the longest first; a million of them would not open."""
+"""Missing ranges that the page holds for its cells, the most telling ones; a million of them would not open."""
 
 _SCRIPTS: Final = ("quality_data.js", "quality_map.js")
 _WORST_MAX: Final = 15
@@ -48,8 +50,8 @@ def page_of(report: QualityReport) -> str:
         ),
         "summary": "".join(f"<p>{html.escape(line)}</p>" for line in report.summary().splitlines()),
         "totals": _totals(report),
-        "symbols": _worst(report.symbols, "symbol", "symbols"),
-        "sessions": _worst(report.sessions, "session", "sessions"),
+        "symbols": _worst_symbols(report),
+        "sessions": _worst_sessions(report),
         "ranges": _longest(report),
         "data": _island(packed(report)),
         "script": "\n".join(_asset(name) for name in _SCRIPTS),
@@ -107,12 +109,8 @@ def pack(values: np.ndarray) -> dict[str, object]:
 
 
 def _ranges(report: QualityReport) -> dict[str, object]:
-    grid, missing = report.grid, report.missing
+    grid, missing = report.grid, most_telling(report.missing, RANGES_MAX)
     n_sessions = len(grid.sessions)
-    lengths = stamps_ns(missing["end"]) - stamps_ns(missing["start"])
-    if len(lengths) > RANGES_MAX:
-        longest = np.argpartition(-lengths, RANGES_MAX)[:RANGES_MAX]
-        missing = missing.take(pa.array(np.sort(longest)))
     symbol = _places(missing["symbol"], grid.symbols)
     session = _places(missing["session"], grid.sessions)
     start, end = (stamps_ns(missing[name]) // _SECOND_NS for name in ("start", "end"))
@@ -158,32 +156,49 @@ def _asset(name: str) -> str:
 def _totals(report: QualityReport) -> str:
     shown = [name for name in report.totals if report.fills or name not in ("filled", "quality_filled")]
     tiles = "".join(
-        f"<li><b>{html.escape(_shown(report.totals[name], name))}</b><span>{_title(name)}</span></li>" for name in shown
+        f"<li><b>{html.escape(_shown(report.totals[name]))}</b><span>{_title(name)}</span></li>" for name in shown
     )
     return f'<ul class="tiles">{tiles}</ul>'
 
 
-def _worst(table: pa.Table, key: str, what: str) -> str:
-    """The rows with the most missing, the worst first."""
-    names = [key, "expected", "present", *(["filled"] if pc.any(pc.greater(table["filled"], 0)).as_py() else [])]
-    names += ["missing", "quality"]
+def _worst_symbols(report: QualityReport) -> str:
+    """Those that lack the most between their first and last bar; what lies outside may be no fault."""
+    table = report.symbols
+    table = table.append_column("inside", pc.subtract(table["missing"], table["missing_outside"]))
+    order = [("inside", "descending"), ("missing", "descending"), ("symbol", "ascending")]
+    names = ["symbol", "first_session", "last_session", *_counts(report), "missing_outside", "quality"]
+    return _worst(table, order, names, "Symbols that miss the most between their first and last bar")
+
+
+def _worst_sessions(report: QualityReport) -> str:
+    order = [("missing", "descending"), ("session", "ascending")]
+    names = ["session", "symbols", *_counts(report), "quality"]
+    return _worst(report.sessions, order, names, "Sessions that miss the most")
+
+
+def _counts(report: QualityReport) -> list[str]:
+    return ["expected", "present", *(["filled"] if report.fills else []), "missing"]
+
+
+def _worst(table: pa.Table, order: list[tuple[str, str]], names: list[str], caption: str) -> str:
     lacking = table.filter(pc.greater(table["missing"], 0))
-    worst = lacking.sort_by([("missing", "descending"), (key, "ascending")]).slice(0, _WORST_MAX)
-    caption = f"{what.capitalize()} that miss the most: {worst.num_rows:,} of {lacking.num_rows:,} that miss any"
-    return _table(worst.select(names), caption, {key})
+    worst = lacking.sort_by(order).slice(0, _WORST_MAX).select(names)
+    words = {"symbol", "session", "first_session", "last_session"}
+    return _table(worst, f"{caption}: {worst.num_rows:,} of {lacking.num_rows:,} that miss any", words)
 
 
 def _longest(report: QualityReport) -> str:
     missing = report.missing
-    lengths = stamps_ns(missing["end"]) - stamps_ns(missing["start"])
-    order = np.lexsort((np.arange(len(lengths)), -lengths))[:_LONGEST_MAX]
-    longest = missing.take(pa.array(order))
+    longest = by_interest(most_telling(missing, _LONGEST_MAX))
     columns = {"symbol": longest["symbol"], "session": longest["session"].cast(pa.string())}
     for name, title in (("start", "from"), ("end", "to")):
         local = longest[name].cast(pa.timestamp("s", tz=report.zone))
         columns[title] = pc.strftime(local, "%Y-%m-%d %H:%M:%S")
     names = ["n_missing", *(["n_filled"] if report.fills else []), "cause", "scope"]
-    caption = f"{len(order):,} of {missing.num_rows:,}; {report.zone} time. The tables of the report have all of them."
+    caption = (
+        f"{len(longest):,} of {missing.num_rows:,}; {report.zone} time. First those of symbols that have bars before"
+        " and after, then of sessions that no symbol has. The tables of the report have all of them."
+    )
     words = {"symbol", "session", "from", "to", "cause", "scope"}
     return _table(pa.table(columns | {name: longest[name] for name in names}), caption, words)
 
@@ -192,9 +207,7 @@ def _table(table: pa.Table, caption: str, words: Iterable[str]) -> str:
     marks = {name: ' class="word"' if name in words else "" for name in table.column_names}
     head = "".join(f'<th scope="col"{marks[name]}>{html.escape(_title(name))}</th>' for name in table.column_names)
     body = "".join(
-        "<tr>"
-        + "".join(f"<td{marks[name]}>{html.escape(_shown(value, name))}</td>" for name, value in row.items())
-        + "</tr>"
+        "<tr>" + "".join(f"<td{marks[name]}>{html.escape(_shown(value))}</td>" for name, value in row.items()) + "</tr>"
         for row in table.to_pylist()
     )
     return (
@@ -204,12 +217,16 @@ def _table(table: pa.Table, caption: str, words: Iterable[str]) -> str:
 
 
 def _title(name: str) -> str:
-    titles = {"quality": "quality, %", "quality_filled": "quality with fills, %", "n_missing": "missing"}
+    titles = {
+        "quality": "quality, %",
+        "quality_filled": "quality with fills, %",
+        "n_missing": "missing",
+        "missing_outside": "of it outside",
+    }
     return titles.get(name, name.removeprefix("n_").replace("_", " "))
 
 
-def _shown(value: object, name: str) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, float):
-        # Rounded down: 100 stands for nothing missing.
-        return "100" if value >= 100.0 else f"{int(value * 100.0) / 100.0:.2f}"
-    return f"{value:,}" if isinstance(value, int) and name != "interval" else str(value)
+        return percent_text(value)
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)

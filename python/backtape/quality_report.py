@@ -14,7 +14,7 @@ from typing import Literal
 import pyarrow as pa
 
 from backtape.calendars import Session, calendar as calendar_of
-from backtape.display import html_table, text_table
+from backtape.display import html_table, percent_text, text_table
 from backtape.errors import ConfigError
 from backtape.filling import Filler, FillOutcome
 from backtape.model import Kind, TapeInfo, interval_name
@@ -122,12 +122,12 @@ class QualityReport:
         """Return the totals in a few lines."""
         sums = self.totals
         lines = [
-            f"{sums['present']:,} of {sums['expected']:,} bars present ({sums['quality']:.2f} %),"
+            f"{sums['present']:,} of {sums['expected']:,} bars present ({percent_text(sums['quality'])} %),"
             f" {self.missing.num_rows:,} gaps in {self.table.num_rows:,} symbol sessions"
         ]
         if self.fills:
             lines.append(
-                f"{sums['filled']:,} can be filled from the second store ({sums['quality_filled']:.2f} %),"
+                f"{sums['filled']:,} can be filled from the second store ({percent_text(sums['quality_filled'])} %),"
                 f" {sums['missing']:,} stay missing"
             )
         failed = [one for one in self.fills if one.error]

@@ -8,7 +8,9 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from backtape.arrow_types import stamps_ns
 from backtape.calendars import Session
 from backtape.quality_causes import CAUSES, SCOPES, first_and_last, scopes
 from backtape.quality_counting import NO_STAMP, Cells, Gaps
@@ -117,6 +119,30 @@ def by_session(grid: Grid) -> pa.Table:
         **{name: pa.array(values) for name, values in sums.items()},
     }
     return pa.table(columns | _percents(sums))
+
+
+def most_telling(missing: pa.Table, count: int) -> pa.Table:
+    """Return so many gaps, in the order of the table: first the longest of symbols that have bars before and after,
+    then those of sessions that no symbol has, then what lies before or after all bars of a symbol.
+    """
+    if len(missing) <= count:
+        return missing
+    return missing.take(pa.array(np.sort(_by_interest(missing)[:count])))
+
+
+def by_interest(missing: pa.Table) -> pa.Table:
+    """Return the gaps in that order, the longest of each sort first."""
+    return missing.take(pa.array(_by_interest(missing)))
+
+
+def _by_interest(missing: pa.Table) -> np.ndarray:
+    lengths = stamps_ns(missing["end"]) - stamps_ns(missing["start"])
+    scope = pc.index_in(missing["scope"], value_set=_words(SCOPES)).to_numpy().astype(np.int64)
+    sort = np.maximum(scope, SCOPES.index("session")) - SCOPES.index("session")
+    sort[sort > 1] = 2
+    # One number, and a stable sort: millions of gaps in a moment, and those that are alike stay in their order.
+    order: np.ndarray = np.argsort(sort * 2**60 - lengths, kind="stable")
+    return order
 
 
 def totals(table: pa.Table) -> dict[str, int | float]:

@@ -92,14 +92,15 @@ def quality(
                     line.task_ids[0], completed=done, total=whole, note=f"{count(done)} of {plural(whole, 'session')}"
                 ),
             )
-        if str(csv) == "-":
+        on_screen = str(csv) == "-"
+        if on_screen:
             typer.echo(csv_text(report), nl=False)
-            csv = None
         else:
             show(report, every=every)
-        written = write(report, html=html, csv=csv, parquet=parquet, json=json, missing=missing)
-        for file in written:
-            messages().print(f"written to {file}", style="dim", markup=False)
+        files = write(report, html=html, csv=None if on_screen else csv, parquet=parquet, json=json, missing=missing)
+        console = messages() if on_screen else output()
+        for file in files:
+            console.print(f"written to {file}", style="dim", markup=False, soft_wrap=True)
 
 
 def write(
@@ -211,14 +212,13 @@ def missing_ranges(report: QualityReport, zone: ZoneInfo, *, ranges_max: int | N
 
     from backtape.cli.tables import new_table, titled
     from backtape.instants import datetime_in
+    from backtape.quality_tables import by_interest
 
-    spans = report.missing
+    left_out = ranges_max is not None and len(report.missing) > ranges_max
+    spans = by_interest(report.missing) if left_out else report.missing
     for name in ("start", "end"):
         spans = spans.set_column(spans.column_names.index(name), name, spans[name].cast(pa.int64()))
     spans = spans.append_column("bars", pc.add(spans["n_missing"], spans["n_filled"]))
-    left_out = ranges_max is not None and len(spans) > ranges_max
-    if left_out:
-        spans = spans.sort_by([("bars", "descending"), ("start", "ascending"), ("symbol", "ascending")])
     table = new_table()
     for name in ("symbol", "session", "from", "to"):
         table.add_column(name)

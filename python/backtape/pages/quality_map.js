@@ -9,6 +9,7 @@ const map = find("map");
 const canvas = find("canvas");
 const pen = canvas.getContext("2d");
 const tip = find("tip");
+const image = document.createElement("canvas");
 const TOP = 70;
 const LETTER = 7;
 const longestName = data.symbols.reduce((longest, name) => Math.max(longest, name.length), 4);
@@ -16,10 +17,16 @@ const LEFT = Math.min(180, LETTER * longestName + 14);
 let columnWidth = 10;
 let rowHeight = 15;
 
+/** How bad a symbol is between its first and last bar, and in all. */
 function badnessOf(symbol) {
-  let sum = 0;
-  for (let session = 0; session < nSessions; session++) sum += measure.badness(cellOf(symbol, session));
-  return sum;
+  let inside = 0;
+  let all = 0;
+  for (let session = 0; session < nSessions; session++) {
+    const badness = measure.badness(cellOf(symbol, session));
+    all += badness;
+    if (!measure.absent || !isAbsent(symbol, session)) inside += badness;
+  }
+  return [inside, all];
 }
 
 function choose() {
@@ -30,10 +37,12 @@ function choose() {
   });
   if (find("order").value === "worst") {
     const badness = new Map(rows.map((symbol) => [symbol, badnessOf(symbol)]));
-    rows.sort((a, b) => badness.get(b) - badness.get(a) || a - b);
+    const [inside, all] = [0, 1].map((place) => (symbol) => badness.get(symbol)[place]);
+    rows.sort((a, b) => inside(b) - inside(a) || all(b) - all(a) || a - b);
   }
   find("shown").textContent = `${count(rows.length)} of ${count(nSymbols)} symbols`;
   cursor = null;
+  paint();
   lay();
 }
 
@@ -58,6 +67,31 @@ function lay() {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** The cells as an image, a pixel each: to scroll is to copy a part of it. */
+function paint() {
+  const rgb = (name) => [1, 3, 5].map((place) => parseInt(colour(name).slice(place, place + 2), 16));
+  const levels = [0, 1, 2, 3, 4, 5, 6, 7].map((level) => rgb(`--l${level}`));
+  const absent = rgb("--absent");
+  image.width = nSessions;
+  image.height = Math.max(rows.length, 1);
+  const brush = image.getContext("2d");
+  const pixels = brush.createImageData(image.width, image.height);
+  let at = 0;
+  for (const symbol of rows) {
+    for (let session = 0; session < nSessions; session++) {
+      const [red, green, blue] = isGone(symbol, session) ? absent : levels[measure.level(cellOf(symbol, session))];
+      pixels.data[at++] = red;
+      pixels.data[at++] = green;
+      pixels.data[at++] = blue;
+      pixels.data[at++] = 255;
+    }
+  }
+  brush.putImageData(pixels, 0, 0);
+}
+
+const isGone = (symbol, session) =>
+  measure.absent && cells.present[cellOf(symbol, session)] === 0 && isAbsent(symbol, session);
+
 function seen() {
   const left = map.scrollLeft;
   const top = map.scrollTop;
@@ -74,35 +108,49 @@ function draw() {
   const view = seen();
   const width = map.clientWidth;
   const height = map.clientHeight;
-  const levels = [0, 1, 2, 3, 4, 5, 6, 7].map((level) => colour(`--l${level}`));
-  const absent = colour("--absent");
   const page = colour("--page");
-  const gapX = columnWidth >= 6 ? 1 : 0;
-  const gapY = rowHeight >= 6 ? 1 : 0;
+  const [columns, lines] = [view.lastColumn - view.firstColumn, view.lastRow - view.firstRow];
+  const x = LEFT + view.firstColumn * columnWidth - view.left;
+  const y = TOP + view.firstRow * rowHeight - view.top;
   pen.fillStyle = page;
   pen.fillRect(0, 0, width, height);
-  for (let row = view.firstRow; row < view.lastRow; row++) {
-    const y = TOP + row * rowHeight - view.top;
-    for (let column = view.firstColumn; column < view.lastColumn; column++) {
-      const x = LEFT + column * columnWidth - view.left;
-      const cell = cellOf(rows[row], column);
-      const gone = measure.absent && cells.present[cell] === 0 && isAbsent(rows[row], column);
-      pen.fillStyle = gone ? absent : levels[measure.level(cell)];
-      if (gone && rowHeight >= 6) pen.fillRect(x, y + Math.floor(rowHeight / 2) - 1, columnWidth - gapX, 2);
-      else pen.fillRect(x, y, columnWidth - gapX, rowHeight - gapY);
-    }
+  if (columns > 0 && lines > 0) {
+    pen.imageSmoothingEnabled = false;
+    const [wide, high] = [columns * columnWidth, lines * rowHeight];
+    pen.drawImage(image, view.firstColumn, view.firstRow, columns, lines, x, y, wide, high);
+    if (rowHeight >= 6) drawGrid(view, x, y, wide, high);
   }
   drawCursor(view);
   drawNames(view, page, width, height);
 }
 
+/** Keeps cells apart, and makes dashes of those outside a symbol's first and last bar. */
+function drawGrid(view, x, y, wide, high) {
+  const thin = Math.floor((rowHeight - 3) / 2);
+  for (let row = view.firstRow; row < view.lastRow; row++) {
+    const top = y + (row - view.firstRow) * rowHeight;
+    for (let column = view.firstColumn; column < view.lastColumn; column++) {
+      if (!isGone(rows[row], column)) continue;
+      const left = x + (column - view.firstColumn) * columnWidth;
+      pen.fillRect(left, top, columnWidth, thin);
+      pen.fillRect(left, top + thin + 2, columnWidth, rowHeight - thin - 2);
+    }
+    pen.fillRect(x, top + rowHeight - 1, wide, 1);
+  }
+  if (columnWidth < 6) return;
+  for (let left = x + columnWidth - 1; left < x + wide; left += columnWidth) pen.fillRect(left, y, 1, high);
+}
+
 function drawCursor(view) {
   if (cursor === null) return;
-  pen.strokeStyle = colour("--accent");
-  pen.lineWidth = 2;
   const x = LEFT + cursor.column * columnWidth - view.left;
   const y = TOP + cursor.row * rowHeight - view.top;
-  pen.strokeRect(x - 1, y - 1, columnWidth + 1, rowHeight + 1);
+  // Two frames, so that it shows on every colour.
+  for (const [name, width] of [["--page", 5], ["--text", 2]]) {
+    pen.strokeStyle = colour(name);
+    pen.lineWidth = width;
+    pen.strokeRect(x - 2, y - 2, columnWidth + 3, rowHeight + 3);
+  }
 }
 
 function drawNames(view, page, width, height) {
@@ -234,7 +282,9 @@ function showDetail(symbol, session) {
   const held = found.reduce((sum, i) => sum + ranges.missing[i] + ranges.filled[i], 0);
   const rest = data.expected[session] - cells.present[cell] - held;
   if (found.length) detail.append(rangeTable(found, session));
-  if (rest > 0) {
+  if (found.length === 0 && rest === data.expected[session] && rest > 0) {
+    element("p", "The whole session is missing.", detail);
+  } else if (rest > 0) {
     element("p", `${count(rest)} more bars are missing in shorter ranges, which this page leaves out; the tables of the report have all of them.`, detail);
   } else if (found.length === 0) {
     element("p", "Nothing is missing.", detail);
@@ -300,7 +350,10 @@ function begin() {
     showDetail(rows[at.row], at.column);
   });
   new ResizeObserver(lay).observe(map.parentElement);
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    paint();
+    draw();
+  });
   showLegend();
   choose();
 }
