@@ -268,7 +268,7 @@ def test_quality_says_what_the_library_says(store: SampleReport, tmp_path: Path)
     rows = report.table.to_pylist()
     text = shown("quality", store.directory, "--all", "--csv", tmp_path / "quality.csv")
     assert f"{sum(row['missing'] for row in rows):,} of 1,200 minutes missing" in text
-    assert len(re.findall(r"^ *[A-Z]{6} +2025-11-2\d  +\d\d:\d\d  +\d\d:\d\d  +\d+ *$", text, re.MULTILINE)) == len(
+    assert len(re.findall(r"^ *[A-Z]{6} +2025-11-2\d  +\d\d:\d\d  +\d\d:\d\d  +\d+ +\w.*$", text, re.MULTILINE)) == len(
         report.missing
     )
     read = list(csv.DictReader(io.StringIO((tmp_path / "quality.csv").read_text())))
@@ -280,7 +280,7 @@ def test_quality_says_what_the_library_says(store: SampleReport, tmp_path: Path)
 def test_quality_shows_the_longest_ranges_unless_all_are_asked_for(tmp_path: Path) -> None:
     thin = make_sample(tmp_path, sessions=1, kinds=["bar"]).symbols[4]
     missing = len(backtape.quality(str(tmp_path), symbols=[thin]).missing)
-    pattern = re.compile(rf"^ *{thin} +2025-11-24 +\d\d:\d\d +\d\d:\d\d +(\d+) *$", re.MULTILINE)
+    pattern = re.compile(rf"^ *{thin} +2025-11-24 +\d\d:\d\d +\d\d:\d\d +(\d+) +unknown +part *$", re.MULTILINE)
     few, every = (shown("quality", tmp_path, "-s", thin, *more) for more in ((), ("--all",)))
     minutes = [int(found) for found in pattern.findall(every)]
     assert [int(found) for found in pattern.findall(few)] == sorted(minutes, reverse=True)[:20]
@@ -293,8 +293,36 @@ def test_quality_lists_the_outages_of_the_sample(store: SampleReport) -> None:
     assert spells
     text = shown("quality", store.directory, "--all")
     for outage in spells:
-        row = rf"{outage.symbol} +{outage.session} .* {outage.minutes} *$"
+        row = rf"{outage.symbol} +{outage.session} .* {outage.minutes} +\w+ +part *$"
         assert re.search(row, text, re.MULTILINE), row
+
+
+def test_quality_writes_every_file_it_is_asked_for(store: SampleReport, tmp_path: Path) -> None:
+    names = ("html", "csv", "parquet", "json")
+    files = [part for name in names for part in (f"--{name}", tmp_path / f"quality.{name}")]
+    text = shown("quality", store.directory, *files, "--missing", tmp_path / "missing.pq", "--fill", store.directory)
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith("written to")] == [
+        *(str(tmp_path / f"quality.{name}") for name in names),
+        str(tmp_path / "missing.pq"),
+    ]
+    report = backtape.quality(str(store.directory), fill=str(store.directory))
+    assert pq.read_table(tmp_path / "quality.parquet").replace_schema_metadata(None).equals(report.table)
+    assert pq.read_table(tmp_path / "missing.pq").replace_schema_metadata(None).equals(report.missing)
+    assert "0 can be filled from the second store" in text
+    assert " filled " in text
+    shown("quality", store.directory, "--missing", tmp_path / "missing.csv", "--no-causes")
+    with (tmp_path / "missing.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["cause"] for row in csv.DictReader(file)} == {"unknown"}
+
+
+def test_quality_of_many_symbols_and_sessions_shows_the_worst(tmp_path: Path) -> None:
+    make_sample(tmp_path, symbols=20, sessions=11, kinds=["bar"])
+    few, every = (shown("quality", tmp_path, *more) for more in ((), ("--all",)))
+    assert "the worst of 20; --all shows the rest" in few
+    for text, rows in ((few, 15), (every, 20)):
+        symbols = text.partition("the same by session")[0]
+        assert len(re.findall(r"^ *[A-Z]{6} +11 +[\d,]+ +[\d,]+ +[\d,]+ +[\d.]+ *$", symbols, re.MULTILINE)) == rows
+        assert len(re.findall(r"^ *2025-\d\d-\d\d +20 ", text, re.MULTILINE)) == 11
 
 
 def test_quality_as_csv_on_the_screen_is_nothing_but_csv(store: SampleReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ import backtape
 import pytest
 from backtape._core import Player
 from backtape.model import Kind
+from backtape.quality_causes import CAUSES, SCOPES
 from backtape.repositories.sql_drivers import DRIVERS, quoted
 from backtape.repositories.sql_schema import TABLES, columns_of_default, definition
 from pages import blocks_of, run_page
 
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEM = ROOT / "docs" / "system.md"
+QUALITY = ROOT / "docs" / "quality.md"
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +48,25 @@ def test_the_code_of_the_page_on_files_runs_and_prints_what_stands_there() -> No
 
 def test_the_code_of_the_page_on_databases_runs_and_prints_what_stands_there() -> None:
     assert run_page(ROOT / "docs" / "sql.md") == ["console", "python", "text", "console"]
+
+
+def test_the_code_of_the_page_on_quality_runs_and_prints_what_stands_there() -> None:
+    shown = run_page(QUALITY)
+    assert (shown.count("python"), shown.count("text"), shown[0]) == (5, 4, "console")
+
+
+def test_the_page_on_quality_names_every_column_cause_scope_and_key() -> None:
+    def words(heading: str) -> list[str]:
+        return [word for row in table_after(heading, QUALITY) for word in re.findall(r"`([\w ]+)`", row[0])]
+
+    backtape.make_sample("data", symbols=1, sessions=1)
+    report = backtape.quality("data")
+    assert set(words("## The table")) == set(report.table.column_names)
+    assert words("## The missing ranges") == report.missing.column_names
+    assert words("| cause |") == [*CAUSES]
+    assert words("| scope |") == [*SCOPES]
+    report.to_json("quality.json")
+    assert words("`to_json` writes one object") == list(json.loads(Path("quality.json").read_text("utf-8")))
 
 
 @pytest.mark.parametrize("kind", ["bar", "quote", "trade"])

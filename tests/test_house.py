@@ -24,7 +24,9 @@ FUNCTION_LINES_MAX: Final = 70
 # Folders that tools make. Hidden ones are left out too, but for these.
 MADE: Final = frozenset({"target", "dist", "build", "sample", "scratch", "node_modules", "__pycache__"})
 HIDDEN_SOURCES: Final = frozenset({".ci", ".gitignore"})
-TEXT_SUFFIXES: Final = frozenset({".rs", ".py", ".pyi", ".toml", ".md", ".sh", ".txt", ".cfg", ".csv", ".json", ".yml"})
+TEXT_SUFFIXES: Final = frozenset(
+    {".rs", ".py", ".pyi", ".toml", ".md", ".sh", ".txt", ".cfg", ".csv", ".json", ".yml", ".html", ".css", ".js"}
+)
 TEXT_NAMES: Final = frozenset({"Makefile", "LICENSE", "run", ".gitignore"})
 
 # The empty groups are there so that this file does not hold what it looks for.

@@ -41,7 +41,7 @@ if _typing.TYPE_CHECKING:
     from backtape.ingest_report import IngestReport
     from backtape.ingesting import ingest
     from backtape.kernels import aggregate, find_gaps, merge
-    from backtape.quality import QualityReport, quality
+    from backtape.quality_report import QualityReport, quality
     from backtape.replaying import Event, Replay, replay
     from backtape.report import Report
     from backtape.repositories.base import Repository
@@ -120,7 +120,7 @@ _EXPORTED_BY = {
     "ingest_report": ("IngestReport",),
     "ingesting": ("ingest",),
     "kernels": ("aggregate", "find_gaps", "merge"),
-    "quality": ("QualityReport", "quality"),
+    "quality_report": ("QualityReport", "quality"),
     "replaying": ("Event", "Replay", "replay"),
     "report": ("Report",),
     "repositories.base": ("Repository",),

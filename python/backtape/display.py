@@ -10,6 +10,15 @@ import pyarrow as pa
 _ROWS_MAX = 40
 
 
+def percent_text(value: float) -> str:
+    """Write a percentage. It is rounded down: 100 stands for nothing missing.
+
+    >>> percent_text(99.999), percent_text(100.0)
+    ('99.99', '100')
+    """
+    return "100" if value >= 100.0 else f"{int(value * 100.0) / 100.0:.2f}"
+
+
 def _cells(table: pa.Table) -> Iterable[list[str]]:
     columns = [table.column(name).slice(0, _ROWS_MAX).to_pylist() for name in table.column_names]
     return [[_cell(value) for value in row] for row in zip(*columns, strict=True)]

@@ -38,6 +38,7 @@ def quality(value: float) -> Text:
     """
     from rich.text import Text
 
-    if value >= 100.0:
-        return Text("100", style="green")
-    return Text(f"{int(value * 100.0) / 100.0:.2f}", style="yellow" if value >= _GOOD else "red")
+    from backtape.display import percent_text
+
+    style = "green" if value >= 100.0 else "yellow" if value >= _GOOD else "red"
+    return Text(percent_text(value), style=style)
