@@ -9,6 +9,8 @@ The default schema, which `backtape db init URL` makes. All columns are NOT NULL
     trades  symbol text, ts_ns int64, seq int64, price, size float64
             primary key (symbol, ts_ns, seq)
 
+`backtape ingest` makes one more, which says what it has written: see `backtape.repositories.sql_ingested`.
+
 `ts_ns` counts nanoseconds from 1970-01-01 UTC, for a bar at the start of its interval. It is a plain integer, since the
 timestamps of PostgreSQL end at microseconds: two trades in one microsecond would get one stamp, and a replay from there
 would differ from one of the files that the rows came from. SQLite has no timestamps at all.
@@ -124,15 +126,21 @@ def columns_of_default(kind: Kind) -> tuple[str, ...]:
 
 def definition(kind: Kind, table: str, driver: Driver) -> str:
     """Return the statement that makes a table of the default schema. `table` is quoted already."""
-    key = ", ".join(map(quoted, _KEYS[kind]))
+    types = {"symbol": "text", "interval_ns": "whole", "ts_ns": "whole", "seq": "whole"}
+    types |= dict.fromkeys(NUMBERS[kind], "number")
+    return made_of(types, _KEYS[kind], table, driver, nullable=NUMBERS[kind] if kind == "quote" else ())
+
+
+def made_of(
+    types: Mapping[str, str], key: Sequence[str], table: str, driver: Driver, *, nullable: Sequence[str] = ()
+) -> str:
+    """Return the statement that makes a table. `types`: column -> "text", "whole" or "number"."""
     # Byte by byte: the order of symbols in the index is then that of the tapes, and the fastest.
     text = f'{driver.text} COLLATE "C"' if driver.system == "postgresql" else driver.text
-    types = {"symbol": text, "interval_ns": driver.whole, "ts_ns": driver.whole, "seq": driver.whole}
-    null = " NULL" if kind == "quote" else " NOT NULL"
-    lines = [f"{quoted(name)} {types[name]} NOT NULL" for name in _KEYS[kind]]
-    lines += [f"{quoted(name)} {driver.number}{null}" for name in NUMBERS[kind]]
+    words = {"text": text, "whole": driver.whole, "number": driver.number}
+    lines = [f"{quoted(name)} {words[of]} {'NULL' if name in nullable else 'NOT NULL'}" for name, of in types.items()]
     end = " WITHOUT ROWID" if driver.system == "sqlite" else ""
-    return f"CREATE TABLE {table} ({', '.join(lines)}, PRIMARY KEY ({key})){end}"
+    return f"CREATE TABLE {table} ({', '.join(lines)}, PRIMARY KEY ({', '.join(map(quoted, key))})){end}"
 
 
 def tables_by_kind(given: Mapping[str, str]) -> dict[Kind, str]:
