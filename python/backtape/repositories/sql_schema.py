@@ -95,6 +95,7 @@ class Mapped:
     - `names`: our name -> column, in the order of selection. `symbol`, `interval`, `seq`: None where there is none.
     - `symbol`: an expression that gives text. `stamp`: how times are compared with the column of stamps.
     - `shape`: for `normalise`. `may_lack_stamps`: whether a stamp can be null.
+    - `interval_name`: the column of intervals, as it is called.
     """
 
     kind: Kind
@@ -102,6 +103,7 @@ class Mapped:
     names: Mapping[str, str]
     symbol: str | None
     interval: str | None
+    interval_name: str | None
     seq: str | None
     stamp: pa.DataType
     shape: Shape
@@ -126,7 +128,7 @@ def columns_of_default(kind: Kind) -> tuple[str, ...]:
 
 def definition(kind: Kind, table: str, driver: Driver) -> str:
     """Return the statement that makes a table of the default schema. `table` is quoted already."""
-    types = {"symbol": "text", "interval_ns": "whole", "ts_ns": "whole", "seq": "whole"}
+    types = {name: "text" if name == "symbol" else "whole" for name in _KEYS[kind]}
     types |= dict.fromkeys(NUMBERS[kind], "number")
     return made_of(types, _KEYS[kind], table, driver, nullable=NUMBERS[kind] if kind == "quote" else ())
 
@@ -178,6 +180,15 @@ def find_tables(
         f"{message}{_known(here)}. Name yours with tables={{'bar': 'schema.table'}}; `backtape db init` makes them",
         repository=store,
     )
+
+
+def find_table(tables: Sequence[Table], name: str, *, schema: str | None, store: str) -> Table | None:
+    """Return the table of a name, or None where there is none.
+
+    Raises:
+        RepositoryError: two schemas have one.
+    """
+    return _best([table for table in tables if schema is None or table.schema == schema], name, store)
 
 
 def _named(tables: Sequence[Table], name: str, kind: Kind, store: str) -> Table:
@@ -239,6 +250,7 @@ def mapped(kind: Kind, table: Table, shape: Shape, own: Mapping[str, str], drive
         names=names,
         symbol=None if symbol is None else driver.as_text(quoted(symbol), there[symbol].type),
         interval=None if interval is None or kind != "bar" else quoted(interval),
+        interval_name=interval if kind == "bar" else None,
         seq=None if seq is None else quoted(seq),
         stamp=stamp,
         shape=replace(shape, columns=names),

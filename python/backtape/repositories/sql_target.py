@@ -22,7 +22,7 @@ from backtape.repositories.sql_init import create_tables
 from backtape.repositories.sql_links import Links
 from backtape.repositories.sql_query import Statement
 from backtape.repositories.sql_schema import TABLES, columns_of_default
-from backtape.repositories.store_file import Rows, Slice
+from backtape.repositories.store_file import Rows
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
@@ -169,9 +169,8 @@ class SqlTarget:
             ask(statement)
             self._forget(ask, kind, interval_ns, symbols, session)
         for kind, own in rows.items():
-            parts = [part for part in own.slices if TapeInfo(kind, part.interval_ns, part.symbol) in change.written]
-            if parts:
-                self._append(connection, TABLES[kind], _stored(own, parts))
+            if any(tape.kind == kind for tape in change.written):
+                self._append(connection, TABLES[kind], _stored(own, change.written))
         if change.written:
             entries = sql_ingested.to_table(wanted[tape] for tape in sorted(change.written))
             self._append(connection, INGESTED, entries.to_reader())
@@ -234,25 +233,27 @@ def _in_groups(tapes: Iterable[TapeInfo]) -> Iterator[tuple[Kind, int, list[str]
             yield kind, interval_ns, symbols[at : at + SYMBOLS_MAX]
 
 
-def _stored(rows: Rows, parts: Sequence[Slice]) -> pa.RecordBatchReader:
+def _stored(rows: Rows, tapes: frozenset[TapeInfo]) -> pa.RecordBatchReader:
     """Some tapes in the columns of the default schema, made batch by batch as they are taken."""
-    names = columns_of_default(rows.kind)
     types = {"symbol": pa.string()} | dict.fromkeys(("interval_ns", "ts_ns", "seq"), pa.int64())
-    schema = pa.schema([(name, types.get(name, pa.float64())) for name in names])
+    schema = pa.schema([(name, types.get(name, pa.float64())) for name in columns_of_default(rows.kind)])
+    counts = [part.rows for part in rows.slices]
+    own = {
+        "interval_ns": np.repeat([part.interval_ns for part in rows.slices], counts),
+        "seq": np.arange(sum(counts)) - np.repeat([part.row for part in rows.slices], counts),
+    }
+    runs: list[tuple[int, int]] = []
+    for part in rows.slices:
+        if TapeInfo(rows.kind, part.interval_ns, part.symbol) in tapes:
+            start = runs.pop()[0] if runs and runs[-1][1] == part.row else part.row
+            runs.append((start, part.row + part.rows))
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for part in parts:
-            for at in range(0, part.rows, BATCH_ROWS):
-                yield from _batch(rows, part, at).cast(schema).to_batches()
-
-    def _batch(rows: Rows, part: Slice, at: int) -> pa.Table:
-        own = rows.table.slice(part.row + at, min(BATCH_ROWS, part.rows - at))
-        made = {
-            "symbol": pa.repeat(part.symbol, len(own)),
-            "interval_ns": pa.array(np.full(len(own), part.interval_ns), pa.int64()),
-            "ts_ns": own["ts"].cast(pa.int64()),
-            "seq": pa.array(at + np.arange(len(own)), pa.int64()),
-        }
-        return pa.table({name: made[name] if name in made else own[name] for name in names})
+        for start, end in runs:
+            for at in range(start, end, BATCH_ROWS):
+                some = rows.table.slice(at, min(BATCH_ROWS, end - at)).rename_columns({"ts": "ts_ns"})
+                for name, values in own.items():
+                    some = some.append_column(name, pa.array(values[at : at + len(some)], pa.int64()))
+                yield from some.select(schema.names).cast(schema).to_batches()
 
     return pa.RecordBatchReader.from_batches(schema, batches())
