@@ -119,6 +119,7 @@ def ingest(
         files_unchanged=target.unchanged,
         files_removed=target.removed,
         bytes_written=target.bytes_written,
+        part=target.part,
     )
 
 

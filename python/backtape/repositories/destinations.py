@@ -26,9 +26,29 @@ class Destination(Protocol):
     removed: int
     bytes_written: int
 
+    @property
+    def part(self) -> str:
+        """What that is called."""
+        ...
+
     def take(self, session: Session, fresh: dict[Kind, tuple[pa.Table, frozenset[TapeInfo]]]) -> frozenset[TapeInfo]:
         """Put the rows of a session in, all or none of them, and return the tapes that were written."""
         ...
+
+
+def check_options(
+    place: str, *, is_sql: bool, filesystem: fs.FileSystem | None, schema: str | None, timeout: float | None
+) -> None:
+    """Refuse what a place has no use for.
+
+    Raises:
+        ConfigError: a filesystem for a database, or a schema or time limit for files.
+    """
+    of_sql: dict[str, object] = {"schema": schema, "timeout": timeout}
+    for name, value in ({"filesystem": filesystem} if is_sql else of_sql).items():
+        if value is not None:
+            other = "stores of files" if is_sql else "databases"
+            raise ConfigError(f"{name} is for {other}, not for {masked(place)}", setting=name)
 
 
 @contextmanager
@@ -47,11 +67,7 @@ def destination_of(
         RepositoryError: it cannot be reached, or another process is writing there.
     """
     is_sql = isinstance(place, str) and system_of(place) is not None
-    of_sql: dict[str, object] = {"schema": schema, "timeout": timeout}
-    for name, value in ({"filesystem": filesystem} if is_sql else of_sql).items():
-        if value is not None:
-            other = "stores of files" if is_sql else "databases"
-            raise ConfigError(f"{name} is for {other}, not for {masked(str(place))}", setting=name)
+    check_options(str(place), is_sql=is_sql, filesystem=filesystem, schema=schema, timeout=timeout)
     if not is_sql:
         folder = folder_of(place, filesystem)
         with folder.alone():

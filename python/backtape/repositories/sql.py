@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,13 +22,15 @@ from backtape.normalise import NUMBERS, Shape, interval_of_stamps, normalise, st
 from backtape.repositories import sql_query
 from backtape.repositories.base import Inspection, KindSummary, Piece
 from backtape.repositories.sql_address import Address
-from backtape.repositories.sql_drivers import DRIVERS, run
+from backtape.repositories.sql_drivers import DRIVERS, Driver, run
 from backtape.repositories.sql_links import Links
 from backtape.repositories.sql_schema import (
     OWN_COLUMNS,
     Mapped,
-    columns_of_default,
+    Table,
+    find_table,
     find_tables,
+    in_default_columns,
     mapped,
     tables_by_kind,
     tables_of,
@@ -101,7 +102,8 @@ class SqlRepository:
         self._lock = threading.Lock()
         self._known: dict[Kind, tuple[Found, ...]] = {}
         self._indexed: dict[Kind, bool] = {}
-        there = tables_of(self._ask(sql_query.Statement(self._driver, self._driver.catalog), "the catalog"))
+        there = tables_of(self.ask(sql_query.Statement(self._driver, self._driver.catalog), "the catalog"))
+        self._tables, self._schema = there, schema
         found = find_tables(there, wanted, schema=schema, store=self.name)
         self._mapped = {kind: mapped(kind, table, shape, own, self._driver) for kind, table in found.items()}
         for each in self._mapped.values():
@@ -172,7 +174,7 @@ class SqlRepository:
             wanted = sorted({one.info.symbol for one in self._of(kind) if one.info.interval_ns == interval_ns})
         for group in _in_groups(wanted):
             asked = sql_query.Asked(interval_ns, group, start_ns, end_ns, with_null_stamps)
-            answer = self._ask(sql_query.rows(self._driver, each, asked), f"rows of {each.table.shown}", rows=True)
+            answer = self.ask(sql_query.rows(self._driver, each, asked), f"rows of {each.table.shown}", rows=True)
             piece = self._piece(each, asked, answer)
             if piece.rows.num_rows:
                 yield piece
@@ -208,7 +210,7 @@ class SqlRepository:
             return 0
 
         def append(connection: Connection) -> int:
-            stored = _stored(rows, kind, interval_ns, self._last_seq(connection, each, rows))
+            stored = in_default_columns(rows, kind, interval_ns, self._last_seq(connection, each, rows))
             schema = None if self._driver.system == "sqlite" else each.table.schema
             with connection.cursor() as cursor:
                 cursor.adbc_ingest(each.table.name, stored, mode="append", db_schema_name=schema)
@@ -244,7 +246,22 @@ class SqlRepository:
                 )
         return Inspection(self.name, tuple(kinds), ())
 
-    def _ask(self, statement: sql_query.Statement, purpose: str, *, rows: bool = False) -> pa.Table:
+    @property
+    def driver(self) -> Driver:
+        """The database system."""
+        return self._driver
+
+    def table(self, name: str) -> Table | None:
+        """Return a table of another name, or None where there is none; in `schema` where one was given."""
+        return find_table(self._tables, name, schema=self._schema, store=self.name)
+
+    def counts(self, kind: Kind) -> dict[TapeInfo, int]:
+        """Return how many rows each tape of a kind has. The database looks at every row."""
+        found = self._count(kind) if kind in self._mapped else ()
+        return {one.info: one.rows for one in found if one.rows is not None}
+
+    def ask(self, statement: sql_query.Statement, purpose: str, *, rows: bool = False) -> pa.Table:
+        """Return the whole answer to a query, of rows or of something else; `purpose` is for messages."""
         return self._links.ask(statement.sql, statement.parameters, purpose=purpose, rows=rows)
 
     def _wanted(self, symbols: Sequence[str] | None) -> list[str] | None:
@@ -298,7 +315,7 @@ class SqlRepository:
 
     def _ask_of(self, kind: Kind, what: str) -> Callable[[sql_query.Statement], pa.Table]:
         purpose = f"{what} of {self._mapped[kind].table.shown}"
-        return lambda statement: self._ask(statement, purpose)
+        return lambda statement: self.ask(statement, purpose)
 
     def _interval_of(self, each: Mapped) -> int:
         """The interval of a table's bars that has no column for it; 0 of other kinds."""
@@ -306,7 +323,7 @@ class SqlRepository:
             return 0
         if self._interval_ns is None:
             statement = sql_query.some_stamps(self._driver, each, self._wanted(None))
-            stamps = self._ask(statement, f"some stamps of {each.table.shown}")["ts"]
+            stamps = self.ask(statement, f"some stamps of {each.table.shown}")["ts"]
             told = stamps_of(stamps, each.names["ts"], shape=each.shape, shift_ns=0, source=each.table.shown)
             self._interval_ns = interval_of_stamps(stamps_ns(told))
         return self._interval_ns
@@ -372,15 +389,3 @@ def _number(values: pa.ChunkedArray, name: str, source: str) -> pa.ChunkedArray:
         return digits.cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SchemaError(f"{source}: column {name!r} is no number: {error}", source=source, column=name) from error
-
-
-def _stored(rows: pa.Table, kind: Kind, interval_ns: int, last_seq: int) -> pa.Table:
-    """Rows in the columns of the default schema."""
-    count = rows.num_rows
-    made = {
-        "symbol": rows["symbol"].cast(pa.string()),
-        "interval_ns": pa.array(np.full(count, interval_ns), pa.int64()),
-        "ts_ns": rows["ts"].cast(pa.int64()),
-        "seq": pa.array(last_seq + 1 + np.arange(count), pa.int64()),
-    }
-    return pa.table({name: made[name] if name in made else rows[name] for name in columns_of_default(kind)})

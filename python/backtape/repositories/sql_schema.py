@@ -30,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from backtape.errors import ConfigError, RepositoryError, SchemaError
@@ -143,6 +144,18 @@ def made_of(
     lines = [f"{quoted(name)} {words[of]} {'NULL' if name in nullable else 'NOT NULL'}" for name, of in types.items()]
     end = " WITHOUT ROWID" if driver.system == "sqlite" else ""
     return f"CREATE TABLE {table} ({', '.join(lines)}, PRIMARY KEY ({', '.join(map(quoted, key))})){end}"
+
+
+def in_default_columns(rows: pa.Table, kind: Kind, interval_ns: int, last_seq: int) -> pa.Table:
+    """Return canonical rows in the columns of the default schema, `seq` counted on from `last_seq`."""
+    count = rows.num_rows
+    made = {
+        "symbol": rows["symbol"].cast(pa.string()),
+        "interval_ns": pa.array(np.full(count, interval_ns), pa.int64()),
+        "ts_ns": rows["ts"].cast(pa.int64()),
+        "seq": pa.array(last_seq + 1 + np.arange(count), pa.int64()),
+    }
+    return pa.table({name: made[name] if name in made else rows[name] for name in columns_of_default(kind)})
 
 
 def tables_by_kind(given: Mapping[str, str]) -> dict[Kind, str]:

@@ -57,6 +57,8 @@ class SqlTarget:
         RepositoryError: the database cannot be reached or refuses, or a table has other columns.
     """
 
+    part: Final = "part"
+
     def __init__(self, url: str, exchange: Calendar, *, schema: str | None, timeout: float = TIMEOUT_S) -> None:
         self._address = Address.of(url)
         self._driver = DRIVERS[self._address.system]

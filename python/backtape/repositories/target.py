@@ -37,6 +37,8 @@ class Target:
         RepositoryError: its manifest is damaged, or its sessions are not those of the calendar any more.
     """
 
+    part: Final = "file"
+
     def __init__(self, folder: Folder, exchange: Calendar) -> None:
         self._folder = folder
         self._exchange = exchange
