@@ -53,7 +53,8 @@ def verify(
         console = output()
         for fault in found.faults:
             console.print(f"[bold red]fault:[/] {escape(str(fault))}", soft_wrap=True)
-        looked_at = f"{plural(found.files, 'slice' if is_database else 'file')}, {plural(found.rows, 'row')}, {size(found.bytes)}"
+        counted = plural(found.files, "slice" if is_database else "file")
+        looked_at = f"{counted}, {plural(found.rows, 'row')}, {size(found.bytes)}"
         console.print(f"{looked_at}: {plural(len(found.faults), 'fault') if found.faults else 'no fault'}")
         if found.faults:
             raise typer.Exit(EXIT_BAD_DATA)

@@ -251,6 +251,11 @@ class SqlRepository:
         """The database system."""
         return self._driver
 
+    @property
+    def schemas(self) -> set[str]:
+        """Where its tables are."""
+        return {each.table.schema for each in self._mapped.values()}
+
     def table(self, name: str) -> Table | None:
         """Return a table of another name, or None where there is none; in `schema` where one was given."""
         return find_table(self._tables, name, schema=self._schema, store=self.name)

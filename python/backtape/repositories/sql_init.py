@@ -42,6 +42,20 @@ def create_tables(
         RepositoryError: the database cannot be reached or refuses, or a table of that name has other columns.
     """
     address = Address.of(url)
+    links = Links(address, seconds=timeout or None)
+    try:
+        work = maker(address, schema=schema, for_ingest=for_ingest)
+        return links.write(work, purpose="the default schema", access="create")
+    finally:
+        links.close()
+
+
+def maker(address: Address, *, schema: str | None, for_ingest: bool) -> Callable[[Connection], list[Made]]:
+    """Return what makes the tables on a connection that may write.
+
+    Raises:
+        RepositoryError: a schema where there are none.
+    """
     driver = DRIVERS[address.system]
     if driver.system == "sqlite" and schema not in (None, "main"):
         raise RepositoryError(f"{address.shown}: SQLite has no schema {schema!r}", repository=address.shown)
@@ -77,8 +91,4 @@ def create_tables(
             made.append(Made(f"{place}.{name}", wanted, name not in there))
         return made
 
-    links = Links(address, seconds=timeout or None)
-    try:
-        return links.write(create, purpose="the default schema", access="create")
-    finally:
-        links.close()
+    return create

@@ -18,7 +18,7 @@ from backtape.repositories import sql_ingested
 from backtape.repositories.sql_address import Address
 from backtape.repositories.sql_drivers import DRIVERS, quoted, run
 from backtape.repositories.sql_ingested import INGESTED, Ask, Entry
-from backtape.repositories.sql_init import create_tables
+from backtape.repositories.sql_init import maker
 from backtape.repositories.sql_links import Links
 from backtape.repositories.sql_query import Statement
 from backtape.repositories.sql_schema import TABLES, columns_of_default
@@ -63,12 +63,14 @@ class SqlTarget:
         self._address = Address.of(url)
         self._driver = DRIVERS[self._address.system]
         self._exchange = exchange
-        first = create_tables(url, schema=schema, timeout=timeout, for_ingest=True)[0]
+        self._links = Links(self._address, seconds=timeout or None, keeps_writer=True)
+        work = maker(self._address, schema=schema, for_ingest=True)
+        first = self._links.write(work, purpose="the default schema", access="create")[0]
         self._place = first.table.removesuffix(f".{TABLES['bar']}")
-        self._links = Links(self._address, seconds=timeout or None)
         self.written = self.unchanged = self.removed = self.bytes_written = 0
-        there = sql_ingested.calendar(self._ask, self._driver, self._quoted(INGESTED))
-        if there not in (None, exchange.name):
+        there = self._links.write(self._calendar, purpose="what was ingested")
+        if there not in ("", exchange.name):
+            self._links.close()
             message = (
                 f"{self._address.shown} has sessions of calendar {there} in {self._place}, not of {exchange.name}: give"
                 " another schema or database"
@@ -102,10 +104,8 @@ class SqlTarget:
             made = sql_ingested.entries_of(own, self._exchange.name, session.label, session.range)
             wanted.update((entry.tape, entry) for entry in made)
         tapes = {tape for _, own_tapes in fresh.values() for tape in own_tapes}
-        change = self._change(self._ask, session, wanted, tapes)
-        if change.kinds:
-            work = partial(self._replace, session=session, wanted=wanted, tapes=tapes, rows=rows)
-            change = self._links.write(work, purpose=f"session {session.label}")
+        work = partial(self._replace, session=session, wanted=wanted, tapes=tapes, rows=rows)
+        change = self._links.write(work, purpose=f"session {session.label}")
         self._count(change, rows)
         return change.written
 
@@ -160,10 +160,13 @@ class SqlTarget:
         rows: dict[Kind, Rows],
     ) -> _Change:
         """Put what changed in its place, inside one transaction that others who write wait for."""
-        if self._driver.system == "postgresql":
-            run(connection, f"LOCK TABLE {self._quoted(INGESTED)} IN SHARE ROW EXCLUSIVE MODE")
         ask = partial(_asked, connection)
         change = self._change(ask, session, wanted, tapes)
+        if not change.kinds:
+            return change
+        if self._driver.system == "postgresql":
+            run(connection, f"LOCK TABLE {self._quoted(INGESTED)} IN SHARE ROW EXCLUSIVE MODE")
+            change = self._change(ask, session, wanted, tapes)  # another process may just have written it
         for kind, interval_ns, symbols in _in_groups(change.gone):
             statement = Statement(self._driver)
             where = self._where(statement, kind, interval_ns, symbols, session)
@@ -208,8 +211,8 @@ class SqlTarget:
         start, end = (statement.bind(bound, pa.int64()) for bound in session.range)
         return " AND ".join([*found, f"ts_ns >= {start}", f"ts_ns < {end}"])
 
-    def _ask(self, statement: Statement) -> pa.Table:
-        return self._links.ask(statement.sql, statement.parameters, purpose="what was ingested")
+    def _calendar(self, connection: Connection) -> str:
+        return sql_ingested.calendar(partial(_asked, connection), self._driver, self._quoted(INGESTED)) or ""
 
     def _of(self, kind: Kind) -> str:
         return self._quoted(TABLES[kind])

@@ -51,33 +51,32 @@ def check_ingested(
         if table is None:
             message = f"{store.name} has no table {INGESTED!r}: nothing was ingested into it, so nothing can be said"
             raise RepositoryError(message, repository=store.name)
-        return _Check(store, table, SqlRepository(url, schema=table.schema, timeout=timeout)).run(progress)
+        if store.schemas != {table.schema}:
+            store.close()
+            store = SqlRepository(url, schema=table.schema, timeout=timeout)
+        return _Check(store, table).run(progress)
     finally:
         store.close()
 
 
 class _Check:
-    def __init__(self, store: SqlRepository, table: Table, rows: SqlRepository) -> None:
+    def __init__(self, store: SqlRepository, table: Table) -> None:
         self._store = store
-        self._rows = rows
         self._table = table.quoted
         self._found = Checked()
         self._listed: dict[TapeInfo, int] = {}
 
     def run(self, progress: Callable[[int, int], None] | None) -> Checked:
-        try:
-            name = sql_ingested.calendar(self._ask, self._store.driver, self._table)
-            exchange = calendar_of(name) if name is not None else None
-            labels = sql_ingested.sessions(self._ask, self._store.driver, self._table)
-            for done, label in enumerate(labels):
-                if progress is not None:
-                    progress(done, len(labels))
-                self._session(label, exchange)
-            self._check_beside()
+        name = sql_ingested.calendar(self._ask, self._store.driver, self._table)
+        exchange = calendar_of(name) if name is not None else None
+        labels = sql_ingested.sessions(self._ask, self._store.driver, self._table)
+        for done, label in enumerate(labels):
             if progress is not None:
-                progress(len(labels), len(labels))
-        finally:
-            self._rows.close()
+                progress(done, len(labels))
+            self._session(label, exchange)
+        self._check_beside()
+        if progress is not None:
+            progress(len(labels), len(labels))
         return self._found
 
     def _session(self, label: str, exchange: Calendar | None) -> None:
@@ -94,7 +93,7 @@ class _Check:
     def _compare(self, entries: Sequence[Entry]) -> None:
         """Entries of one kind, interval and range."""
         one = entries[0]
-        pieces = self._rows.read(
+        pieces = self._store.read(
             one.kind,
             interval_ns=one.interval_ns,
             symbols=[entry.symbol for entry in entries],
@@ -122,7 +121,7 @@ class _Check:
         if self._found.faults:
             return  # what is wrong within sessions would be told twice
         for kind in {tape.kind for tape in self._listed}:
-            for tape, rows in self._rows.counts(kind).items():
+            for tape, rows in self._store.counts(kind).items():
                 listed = self._listed.get(tape, rows)
                 if rows != listed:
                     what = f"has {rows} rows, of which {listed} were ingested: the others came there in another way"
