@@ -41,7 +41,8 @@ class IngestReport:
       Unchanged rows were in the store already, in files that stayed as they are.
     - `rejected`: the first hundred rows that were left out: tape, reason.
     - `left_out`: tapes of the source that no replay takes: bars that are neither 1s nor 1m.
-    - `sessions`: how many were looked at. `files_written`, `files_unchanged`, `files_removed`, `bytes_written`.
+    - `sessions`: how many were looked at. `files_written`, `files_unchanged`, `files_removed`, `bytes_written`. In a
+      database the rows of a kind in a session count as a file, with their bytes in memory. `part`: what it is called.
     """
 
     destination: str
@@ -53,6 +54,7 @@ class IngestReport:
     files_unchanged: int
     files_removed: int
     bytes_written: int
+    part: str = "file"
 
     @property
     def totals(self) -> dict[str, int]:
@@ -75,8 +77,8 @@ class IngestReport:
         totals = self.totals
         ends = " + ".join(f"{totals[name]:,} {name}" for name in _COUNTS[1:])
         return (
-            f"{totals['rows_in']:,} rows in = {ends}; {self.sessions:,} sessions, {self.files_written:,} files written,"
-            f" {self.files_unchanged:,} unchanged"
+            f"{totals['rows_in']:,} rows in = {ends}; {self.sessions:,} sessions,"
+            f" {self.files_written:,} {self.part}s written, {self.files_unchanged:,} unchanged"
         )
 
 

@@ -1,4 +1,4 @@
-"""`ingest()`: from any source to backtape's own store, session by session, checked on the way in.
+"""`ingest()`: from any source to backtape's own store or a database, session by session, checked on the way in.
 
 docs/store.md tells the rules. Rows go through the core's own door, as they do in a replay with `hours="all"` and
 `on_bad_rows="quarantine"`: what is written is what such a replay delivers, and its ledger counts the rest. So there is
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs as fs
 
 from backtape._core import LedgerRow, Player
 from backtape.calendars import Calendar, Session, calendar as calendar_of
@@ -23,8 +23,8 @@ from backtape.ingest_report import Counts, IngestReport, table_of
 from backtape.model import KINDS, Kind, TapeInfo, interval_ns as interval_ns_of, kind_of
 from backtape.normalise import NUMBERS, Shape
 from backtape.repositories.base import Repository
-from backtape.repositories.durable import alone
-from backtape.repositories.target import Target
+from backtape.repositories.destinations import Destination, destination_of
+from backtape.repositories.sql_address import masked
 from backtape.request import Request
 from backtape.session import SessionLoader
 from backtape.sources import Source, repository_of
@@ -52,17 +52,21 @@ def ingest(
     on_bad_rows: Literal["raise", "quarantine"] = "quarantine",
     on_label: Literal["raise", "warn", "ignore"] = "raise",
     shape: Shape | None = None,
+    filesystem: fs.FileSystem | None = None,
+    schema: str | None = None,
+    timeout: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> IngestReport:
-    """Write a source as a store of backtape's own, which opens fast and notices when it is damaged.
+    """Write a source as a store of backtape's own, which opens fast and notices when it is damaged, or to a database.
 
-    One session is in memory at a time. A session that the store has already is written anew only if its rows have
-    changed, or its file is damaged. Tapes that the store has and the source has not stay as they are. A run that was
-    killed is taken up by running it again.
+    One session is in memory at a time. A session that is there already is written anew only if its rows have changed,
+    or its file is damaged. Tapes that are there and not in the source stay as they are. A run that was killed is taken
+    up by running it again.
 
     Args:
         source: as for `replay`.
-        destination: a folder, made where missing; a store there is added to.
+        destination: a folder or a URL of one, made where missing, or `postgresql://`, `duckdb:///` or `sqlite:///`,
+            where the default schema is made if need be. What is there is added to.
         calendar: whose sessions the files are. It stays that of the store.
         start, end: session labels, both inclusive; without them all that the source holds.
         symbols, kinds: only these; all by default.
@@ -70,6 +74,9 @@ def ingest(
         on_bad_rows: "quarantine" leaves bad rows out and counts them, "raise" stops at the first.
         on_label: what to do where stamps contradict the declared label.
         shape: what the source declares about itself, where it is not opened by `backtape.open`.
+        filesystem: the one that `destination` is on, where that is no local path and no URL.
+        schema: of a database, where the tables are; by default the first on the search path.
+        timeout: of a database, seconds that one session may take to be written; 600 by default, 0 for ever.
         progress: called with sessions done and sessions in all.
 
     Raises:
@@ -78,7 +85,6 @@ def ingest(
         RepositoryError: the source cannot be read, or the store cannot be written or is damaged.
     """
     exchange = calendar_of(calendar)
-    folder = Path(destination).expanduser().absolute()
     for name, bound in (("start", start), ("end", end)):
         if getattr(bound, "hour", None) is not None or (isinstance(bound, str) and len(bound) > 10):
             message = f"{name} is {bound}: whole sessions are ingested, so give a date"
@@ -91,8 +97,7 @@ def ingest(
     intake = Intake(repository, exchange, asked, wanted, intervals, on_bad_rows, on_label)
     days = repository.days() if start is None or end is None else None
     sessions = window(exchange, start, end, days=days, hours="all", grace_ns=0).sessions
-    with alone(folder):
-        target = Target(folder, exchange)
+    with destination_of(destination, exchange, filesystem=filesystem, schema=schema, timeout=timeout) as target:
         for done, session in enumerate(sessions):
             if progress is not None:
                 progress(done, len(sessions))
@@ -100,7 +105,7 @@ def ingest(
     if progress is not None:
         progress(len(sessions), len(sessions))
     return IngestReport(
-        destination=str(destination),
+        destination=masked(str(destination)),
         table=table_of(intake.counts),
         rejected=pa.table(
             {
@@ -114,11 +119,12 @@ def ingest(
         files_unchanged=target.unchanged,
         files_removed=target.removed,
         bytes_written=target.bytes_written,
+        part=target.part,
     )
 
 
-def _taken(target: Target, intake: Intake, session: Session) -> tuple[list[LedgerRow], frozenset[Kind]]:
-    """Take a session over. Returns the ledger's rows, and the kinds whose files were written."""
+def _taken(target: Destination, intake: Intake, session: Session) -> tuple[list[LedgerRow], frozenset[TapeInfo]]:
+    """Take a session over. Returns the ledger's rows, and the tapes that were written."""
     fresh: dict[Kind, tuple[pa.Table, frozenset[TapeInfo]]] = {}
     ledger: list[LedgerRow] = []
     for kind in intake.kinds:
@@ -209,10 +215,10 @@ class Intake:
         self.rejected.extend(player.rejected()[: max(0, REJECTED_MAX - len(self.rejected))])
         return table.unify_dictionaries(), player.ledger.rows
 
-    def count(self, ledger: Sequence[LedgerRow], written: frozenset[Kind]) -> None:
-        """Count what became of a session's rows; `written`: the kinds whose files were."""
+    def count(self, ledger: Sequence[LedgerRow], written: frozenset[TapeInfo]) -> None:
+        """Count what became of a session's rows; `written`: the tapes that were."""
         for row in ledger:
             if row.rows_in:
                 kind = kind_of(row.kind)
                 tape = TapeInfo(kind, interval_ns_of(row.interval) if kind == "bar" else 0, row.symbol)
-                self.counts.setdefault(tape, Counts()).add(row, is_written=kind in written)
+                self.counts.setdefault(tape, Counts()).add(row, is_written=tape in written)

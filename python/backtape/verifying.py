@@ -1,4 +1,4 @@
-"""`verify()`: whether a store is what its manifest says, file by file."""
+"""`verify()`: whether a store is what its manifest says, file by file; or a database what was ingested into it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +14,19 @@ import pyarrow.fs as fs
 from backtape._core import Tapes
 from backtape.arrow_types import stamps_ns
 from backtape.calendars import Calendar, calendar as calendar_of
-from backtape.errors import BacktapeError
+from backtape.errors import BacktapeError, RepositoryError
 from backtape.normalise import NUMBERS, STAMP_TYPE
+from backtape.repositories.destinations import check_options
+from backtape.repositories.folders import Folder, folder_of
 from backtape.repositories.manifest import Manifest, StoredFile
+from backtape.repositories.sql_address import system_of
 from backtape.repositories.store import read_manifest
 from backtape.repositories.store_file import OpenedFile, Rows, Slice
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is not as it must be. `path`: of the file, below the root of the store."""
+    """Something that is not as it must be. `path`: of the file, below the root of the store; or which rows."""
 
     path: str
     what: str
@@ -35,7 +37,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found: every fault, in the order of the manifest, and how much was looked at."""
+    """What was found: every fault, in the order of the manifest, and how much was looked at.
+
+    In a database `files` counts tapes of sessions (slices), and `bytes` are those of their rows in memory.
+    """
 
     faults: tuple[Fault, ...]
     files: int
@@ -43,25 +48,57 @@ class Verification:
     bytes: int
 
 
-def verify(store: str | PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Verification:
+def verify(
+    store: str | PathLike[str],
+    *,
+    filesystem: fs.FileSystem | None = None,
+    schema: str | None = None,
+    timeout: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
     """Check every file of a store against its manifest: bytes, rows, slices, order, stamps, sessions.
 
-    `progress`: called with files done and files in all. Faults of files are returned, not raised.
+    Of a database, check the rows that were ingested against the table `ingested`: counts, stamps, a hash of all values.
+    Faults are returned, not raised.
+
+    Args:
+        store: a path or URL, as for `ingest`.
+        filesystem: the one that `store` is on, where that is no local path and no URL.
+        schema: of a database, where the tables are; by default the first on the search path that has them.
+        timeout: of a database, seconds that one answer may take; 60 by default, 0 for ever.
+        progress: called with files (sessions, in a database) done and in all.
 
     Raises:
-        RepositoryError: there is no manifest, or it is damaged, so that nothing can be said about the files.
+        ConfigError: something that the place has no use for.
+        RepositoryError: there is no manifest, or it is damaged, so that nothing can be said about the files; or nothing
+            was ingested into a database.
     """
-    root = Path(store).expanduser().absolute()
-    manifest = read_manifest(fs.LocalFileSystem(), root.as_posix(), repository=str(store))
+    is_sql = isinstance(store, str) and system_of(store) is not None
+    check_options(str(store), is_sql=is_sql, filesystem=filesystem, schema=schema, timeout=timeout)
+    if is_sql:
+        return _of_database(str(store), schema, timeout, progress)
+    folder = folder_of(store, filesystem)
+    manifest = read_manifest(folder.filesystem, folder.root, repository=folder.name)
     faults = list(_sessions(manifest))
     for done, file in enumerate(manifest.files):
         if progress is not None:
             progress(done, len(manifest.files))
-        faults.extend(Fault(file.path, what) for what in _faults(root, file))
+        faults.extend(Fault(file.path, what) for what in _faults(folder, file))
     if progress is not None:
         progress(len(manifest.files), len(manifest.files))
     rows, size = (sum(getattr(file, name) for file in manifest.files) for name in ("rows", "size"))
     return Verification(tuple(faults), len(manifest.files), rows, size)
+
+
+def _of_database(
+    url: str, schema: str | None, timeout: float | None, progress: Callable[[int, int], None] | None
+) -> Verification:
+    from backtape.repositories.sql import TIMEOUT_S
+    from backtape.repositories.sql_verify import check_ingested
+
+    found = check_ingested(url, schema=schema, timeout=TIMEOUT_S if timeout is None else timeout, progress=progress)
+    faults = tuple(Fault(where, what) for where, what in found.faults)
+    return Verification(faults, found.parts, found.rows, found.bytes)
 
 
 def _sessions(manifest: Manifest) -> Iterator[Fault]:
@@ -92,18 +129,15 @@ def _range(exchange: Calendar, label: datetime.date) -> tuple[int, int] | None:
         return None
 
 
-def _faults(root: Path, file: StoredFile) -> Iterator[str]:
-    path = root / file.path
+def _faults(folder: Folder, file: StoredFile) -> Iterator[str]:
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        yield f"is missing; the manifest says it has {file.size} bytes"
-        return
-    except OSError as error:
-        yield f"cannot be read: {error}"
+        data = folder.read(file.path)
+    except RepositoryError as error:
+        is_missing = isinstance(error.__cause__, FileNotFoundError)
+        yield f"is missing; the manifest says it has {file.size} bytes" if is_missing else str(error)
         return
     try:
-        rows = OpenedFile(pa.py_buffer(data), file, repository=str(root), path="").rows()
+        rows = OpenedFile(data, file, repository=folder.name, path="").rows()
     except BacktapeError as error:
         yield str(error).strip()
         return

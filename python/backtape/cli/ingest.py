@@ -1,16 +1,15 @@
-"""`backtape ingest SRC DST`: a store of backtape's own, made from any other."""
+"""`backtape ingest SRC DST`: a store of backtape's own or the tables of a database, made from any other store."""
 
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from backtape.cli.console import Debug, examples, hints, one_line_errors, output, progress
 from backtape.cli.figures import count, plural, size
-from backtape.cli.options import Calendar, Source, Symbols, Zone, day, words
+from backtape.cli.options import Calendar, Schema, Source, Symbols, Zone, day, words
 from backtape.model import interval_name
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             ("backtape ingest ./archive ./store", "everything that the archive holds"),
             ("backtape ingest ./archive ./store --start 2025-11-24", "from a session on; what is there already stays"),
+            ("backtape ingest ./archive postgresql://ann@host/market", "into tables, made where missing"),
             ("backtape ingest ./futures ./cme --calendar CMES --kinds trades", "another calendar, one kind"),
         ),
     )(ingest)
@@ -35,7 +35,12 @@ def add_to(app: typer.Typer) -> None:
 
 def ingest(
     source: Source,
-    destination: Annotated[Path, typer.Argument(metavar="STORE", help="A folder; made where missing.")],
+    destination: Annotated[
+        str,
+        typer.Argument(
+            metavar="STORE", help="A folder or s3://, made where missing; or postgresql://, duckdb:///, sqlite:///."
+        ),
+    ],
     symbols: Symbols = None,
     start: Annotated[str | None, typer.Option("--start", metavar="DATE", help="First session.")] = None,
     end: Annotated[str | None, typer.Option("--end", metavar="DATE", help="Last session, included.")] = None,
@@ -51,12 +56,16 @@ def ingest(
     bad_rows: Annotated[
         Literal["raise", "quarantine"], typer.Option("--on-bad-rows", help="Stop at a bad row, or count it and go on.")
     ] = "quarantine",
+    schema: Schema = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Of a database, for one session: 600; 0 for ever.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Write a store of backtape's own: checked rows, one file per session and kind, each with a hash of its bytes.
 
-    Sessions that are there already stay, unless their rows have changed or their file is damaged. A run that was ended
-    early is taken up by running it again.
+    Or write the tables of a database, each session in one transaction. Sessions that are there already stay, unless
+    their rows have changed or their file is damaged. A run that was ended early is taken up by running it again.
     """
     with one_line_errors(debug=debug):
         first, last = day(start, "--start"), day(end, "--end")
@@ -75,17 +84,20 @@ def ingest(
                 interval=words(interval),
                 on_bad_rows=bad_rows,
                 shape=Shape(label=label, zone=zone),
+                schema=schema,
+                timeout=timeout,
                 progress=lambda done, whole: line.update(
                     line.task_ids[0], completed=done, total=whole, note=f"{count(done)} of {plural(whole, 'session')}"
                 ),
             )
         console = output()
         show(console, report)
-        name = shlex.quote(str(destination))
+        name = shlex.quote(report.destination)
+        in_schema = "" if schema is None else f" --schema {shlex.quote(schema)}"
         other = "" if calendar == "XNYS" else f" --calendar {shlex.quote(calendar)}"
         hints(
             console,
-            (f"backtape verify {name}", "every file against the manifest"),
+            (f"backtape verify {name}{in_schema}", "whether all of it is as it was written"),
             (f"backtape replay {name}{other} --derived 5m,15m", "replay it"),
         )
 
@@ -122,7 +134,7 @@ def show(console: Console, report: IngestReport) -> None:
         )
     removed = f", {count(report.files_removed)} removed" if report.files_removed else ""
     console.print(
-        f"{plural(report.sessions, 'session')}: {plural(report.files_written, 'file')} written"
+        f"{plural(report.sessions, 'session')}: {plural(report.files_written, report.part)} written"
         f" ({size(report.bytes_written)}), {count(report.files_unchanged)} unchanged{removed}, in"
         f" {escape(report.destination)}",
         soft_wrap=True,

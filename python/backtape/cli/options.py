@@ -32,6 +32,10 @@ Zone = Annotated[
     str | None, typer.Option("--zone", metavar="ZONE", help="Of stamps that have none, such as America/New_York.")
 ]
 
+Schema = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of a database: where its tables are. The first on the search path.")
+]
+
 
 def words(text: str | None) -> list[str] | None:
     """Split at commas. Blanks around words are dropped; None stays None.

@@ -18,17 +18,18 @@ FOLDERS_MAX: Final = 200
 _GLOB: Final = re.compile(r"[*?[]")
 _SUFFIXES: Final = {
     "parquet": SUFFIXES,
+    "arrow": (".arrow", ".arrows", ".feather", ".ipc"),
     "databento": (".dbn", ".dbn.zst"),
     "csv": (".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".csv.lz4"),
 }
 
 
 def format_of(path: str | PathLike[str], filesystem: fs.FileSystem | None) -> str:
-    """Return "parquet", "csv" or "databento": by the path itself, else by names below it.
+    """Return "parquet", "arrow", "databento" or "csv": by the path itself, else by names below it.
 
-    Parquet wins over DBN, and DBN over CSV, since notes and reports in CSV lie beside data of every format. All folders
-    in the first one are looked into, and below them the first, the middle and the last one of each. Nothing that tells
-    is Parquet.
+    Parquet wins over Arrow, Arrow over DBN, and DBN over CSV, since notes and reports in CSV lie beside data of every
+    format. All folders in the first one are looked into, and below them the first, the middle and the last one of each.
+    Nothing that tells is Parquet.
     """
     text = str(path).rstrip("/")
     told = _told([text])

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import pyarrow as pa
 import pyarrow.fs as fs
 
-from backtape.errors import ConfigError, RepositoryError
-from backtape.model import Kind
+from backtape.errors import ConfigError
+from backtape.model import Kind, interval_ns as interval_ns_of
 from backtape.normalise import Shape
 from backtape.repositories.base import Repository
 from backtape.repositories.format_of import format_of
+from backtape.repositories.memory import MemoryRepository, Tables
 from backtape.repositories.parquet import ParquetRepository
+from backtape.repositories.reach import reached
 from backtape.repositories.sql import TIMEOUT_S, SqlRepository
-from backtape.repositories.sql_address import SYSTEMS, masked, system_of
+from backtape.repositories.sql_address import masked, system_of
 from backtape.repositories.sql_schema import OWN_COLUMNS
 from backtape.repositories.store import StoreRepository, is_store
 
-SCHEMES: Final = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "mock")
-"""What pyarrow reaches by URL. `mock` is its filesystem in memory, for tests."""
-
-# One letter before a colon is a drive.
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
-_GLOB: Final = re.compile(r"[*\[]")
-
 
 def open(  # noqa: A001  # the public name
-    url: str | PathLike[str],
+    url: str | PathLike[str] | Tables,
     *,
     label: Literal["start", "end"] = "start",
     zone: str | None = None,
@@ -58,8 +51,11 @@ def open(  # noqa: A001  # the public name
 
     `url` is a path (folder, file or glob), or a URL that pyarrow reaches: `file://`, `s3://`, `gs://`, `abfs://`,
     `hdfs://`. Options of the filesystem stand behind a `?` (`s3://bucket/bars?region=...`), so there is no `?` in the
-    glob of a URL. How names end tells the format: Parquet, CSV or DBN. A word before the path or URL says it too:
-    `parquet:`, `csv:`, `polygon:`, `databento:`.
+    glob of a URL. How names end tells the format: Parquet, Arrow IPC, CSV or DBN. A word before the path or URL says it
+    too: `parquet:`, `arrow:`, `csv:`, `polygon:`, `databento:`.
+
+    What lies in memory is given as it is: a table with `__arrow_c_stream__`, several, or a mapping of them by symbol or
+    kind, as `backtape.replay` takes them. `symbol` is then that of a table without a column for it.
 
     Databases are `postgresql://user:password@host/database`, `sqlite:///file` and `duckdb:///file`; `tables`, `schema`,
     `symbols`, `symbol`, `interval` and `timeout` are those of `backtape.repositories.sql.SqlRepository`, and `columns`
@@ -74,7 +70,8 @@ def open(  # noqa: A001  # the public name
         ConfigError: a scheme that is not known, an unknown setting, or one that the format has no use for.
         RepositoryError: nothing is there, or it cannot be reached.
     """
-    text = str(url)
+    is_place = isinstance(url, str | PathLike)
+    text = str(url) if is_place else "tables in memory"
     columns = dict(columns or {})
     of_sql = {"tables": tables, "schema": schema, "symbols": symbols, "timeout": timeout}
     of_files = {"kind": kind, "dates": None if dates == "names" else dates, "filesystem": filesystem}
@@ -97,11 +94,7 @@ def open(  # noqa: A001  # the public name
             interval=interval,
             timeout=TIMEOUT_S if timeout is None else timeout,
         )
-    word, text = _word_before(text) if isinstance(url, str) else ("", text)
-    if filesystem is None and isinstance(url, str) and (match := _SCHEME.fullmatch(text)):
-        filesystem, text = _reached(match[1], match[2], text)
-    own_store = word in ("", "parquet") and _is_own(filesystem, text)
-    form = "store" if own_store else word or format_of(text, filesystem)
+    form, filesystem, text = _found(url, filesystem) if is_place else ("memory", filesystem, text)
     own: dict[str, object] = {
         "delimiter": delimiter,
         "header": header,
@@ -117,8 +110,37 @@ def open(  # noqa: A001  # the public name
     options = {name: value for name, value in own.items() if value is not None}
     for name in options:
         if name not in _OPTIONS[form]:
-            raise _no_use(form, name, shape, url)
-    return _FORMATS[form](text, filesystem=filesystem, name=str(url), **options)
+            raise _no_use(form, name, shape, masked(str(url)) if is_place else text)
+    if not isinstance(url, str | PathLike):
+        return _memory(url, **options)
+    return _FORMATS[form](text, filesystem=filesystem, name=masked(str(url)), **options)
+
+
+def _found(url: object, filesystem: fs.FileSystem | None) -> tuple[str, fs.FileSystem | None, str]:
+    """The format of the files at a path or URL, the filesystem that they are on, and the path there."""
+    text, word = str(url), ""
+    if isinstance(url, str):
+        word, text = _word_before(text)
+        if filesystem is None:
+            filesystem, text = reached(text, words=[name for name in _FORMATS if name != "store"])
+    own_store = word in ("", "parquet") and _is_own(filesystem, text)
+    return "store" if own_store else word or format_of(text, filesystem), filesystem, text
+
+
+def _memory(tables: Tables, **options: Any) -> Repository:  # noqa: ANN401  # checked against _OPTIONS
+    interval = options.get("interval")
+    return MemoryRepository(
+        tables,
+        shape=options.get("shape"),
+        lone_symbol=options.get("symbol"),
+        interval_ns=None if interval is None else interval_ns_of(interval),
+    )
+
+
+def _arrow(path: str, **options: Any) -> Repository:  # noqa: ANN401  # checked against _OPTIONS
+    from backtape.repositories.arrow import ArrowRepository
+
+    return ArrowRepository(path, **options)
 
 
 def _polygon(path: str, **options: Any) -> Repository:  # noqa: ANN401  # checked against _OPTIONS
@@ -143,13 +165,17 @@ _PLACE: Final = frozenset({"shape", "kind", "interval", "symbol", "dates"})
 _FORMATS: Final[dict[str, Callable[..., Repository]]] = {
     "store": StoreRepository,
     "parquet": ParquetRepository,
+    "arrow": _arrow,
     "csv": _csv,
     "polygon": _polygon,
     "databento": _databento,
 }
+_NAMES: Final = {"memory": "tables in memory"}
 _OPTIONS: Final[dict[str, frozenset[str]]] = {
     "store": frozenset(),
+    "memory": frozenset({"shape", "interval", "symbol"}),
     "parquet": _PLACE,
+    "arrow": _PLACE,
     "csv": _PLACE | {"delimiter", "header", "stamp_format", "decompressed_bytes_max"},
     "polygon": frozenset({"decompressed_bytes_max"}),
     "databento": frozenset({"stamp", "decompressed_bytes_max"}),
@@ -170,7 +196,9 @@ def _no_use(form: str, name: str, shape: Shape, url: object) -> ConfigError:
         message = f"{name} cannot be given: {url} is a store of backtape's own, and says all of itself"
         return ConfigError(message, setting=name)
     known = ", ".join(sorted(_OPTIONS[form] - {"shape"} | ({one.name for one in fields(shape)} & _shape_of(form))))
-    message = f"{name} is declared for {url}, but {form} files have no use for it; they take {known}"
+    message = (
+        f"{name} is declared for {url}, but {_NAMES.get(form, f'{form} files')} have no use for it; they take {known}"
+    )
     return ConfigError(message, setting=name, value=name)
 
 
@@ -182,26 +210,3 @@ def _word_before(text: str) -> tuple[str, str]:
     """The word for a format before a path, if there is one, and the path."""
     word, colon, rest = text.partition(":")
     return (word, rest) if colon and word in _FORMATS and word != "store" and not rest.startswith("//") else ("", text)
-
-
-def _reached(scheme: str, rest: str, url: str) -> tuple[fs.FileSystem | None, str]:
-    """The filesystem of a URL and the path on it; no filesystem where the colon is part of a local path."""
-    if scheme.lower() not in SCHEMES:
-        if not rest.startswith("//") and fs.LocalFileSystem().get_file_info(url).type != fs.FileType.NotFound:
-            return None, url
-        known = ", ".join(f"{name}://" for name in (*SCHEMES, *SYSTEMS) if name not in ("mock", "postgres"))
-        words = ", ".join(f"{word}:PATH" for word in _FORMATS if word != "store")
-        shown = masked(url)
-        raise ConfigError(
-            f"unknown scheme {scheme!r} in {shown!r}: known are a path, {words}, {known}", setting="url", value=shown
-        )
-    address, mark, query = url.partition("?")
-    names = address.split("/")
-    fixed = next((at for at, name in enumerate(names) if _GLOB.search(name)), len(names))
-    try:
-        filesystem, root = fs.FileSystem.from_uri("/".join(names[:fixed]) + mark + query)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise ConfigError(f"{url!r} cannot be opened: {error}", setting="url", value=url) from error
-    except OSError as error:
-        raise RepositoryError(f"{url} cannot be reached: {error}", repository=url) from error
-    return filesystem, "/".join([root.rstrip("/"), *names[fixed:]])

@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,17 +22,20 @@ from backtape.normalise import NUMBERS, Shape, interval_of_stamps, normalise, st
 from backtape.repositories import sql_query
 from backtape.repositories.base import Inspection, KindSummary, Piece
 from backtape.repositories.sql_address import Address
-from backtape.repositories.sql_drivers import DRIVERS, run
+from backtape.repositories.sql_drivers import DRIVERS, Driver, run
 from backtape.repositories.sql_links import Links
 from backtape.repositories.sql_schema import (
     OWN_COLUMNS,
     Mapped,
-    columns_of_default,
+    Table,
+    find_table,
     find_tables,
+    in_default_columns,
     mapped,
     tables_by_kind,
     tables_of,
 )
+from backtape.repositories.sql_tapes import Found, counted, is_indexed, leapt
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
@@ -41,17 +43,6 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 60.0
 SYMBOLS_MAX: Final = 500
 """So many symbols are asked for in one query; of more, several are made."""
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What is known of one tape. `low`, `high`: of the stamps as stored; null where no row has one."""
-
-    info: TapeInfo
-    rows: int
-    unstamped: int
-    low_ns: int | None
-    high_ns: int | None
 
 
 class SqlRepository:
@@ -109,8 +100,10 @@ class SqlRepository:
         self._links = Links(self._address, seconds=timeout or None)
         self._closing = weakref.finalize(self, self._links.close)
         self._lock = threading.Lock()
-        self._known: dict[Kind, tuple[_Found, ...]] = {}
-        there = tables_of(self._ask(sql_query.Statement(self._driver, self._driver.catalog), "the catalog"))
+        self._known: dict[Kind, tuple[Found, ...]] = {}
+        self._indexed: dict[Kind, bool] = {}
+        there = tables_of(self.ask(sql_query.Statement(self._driver, self._driver.catalog), "the catalog"))
+        self._tables, self._schema = there, schema
         found = find_tables(there, wanted, schema=schema, store=self.name)
         self._mapped = {kind: mapped(kind, table, shape, own, self._driver) for kind, table in found.items()}
         for each in self._mapped.values():
@@ -132,7 +125,7 @@ class SqlRepository:
         self._closing()
 
     def tapes(self) -> tuple[TapeInfo, ...]:
-        """Return what is there, sorted, each tape once. The database counts rows; none is read.
+        """Return what is there, sorted, each tape once. The database finds them in an index, or counts rows.
 
         Raises:
             RepositoryError: the database fails.
@@ -177,10 +170,11 @@ class SqlRepository:
         if kind == "bar" and each.interval is None and self._interval_of(each) != interval_ns:
             return
         with_null_stamps = each.may_lack_stamps and self._nulls_lie_within(kind, start_ns, end_ns)
-        groups = [wanted[at : at + SYMBOLS_MAX] for at in range(0, len(wanted), SYMBOLS_MAX)] if wanted else [None]
-        for group in groups:
+        if wanted is None and each.symbol is not None and self._is_indexed(kind):  # else no index would serve
+            wanted = sorted({one.info.symbol for one in self._of(kind) if one.info.interval_ns == interval_ns})
+        for group in _in_groups(wanted):
             asked = sql_query.Asked(interval_ns, group, start_ns, end_ns, with_null_stamps)
-            answer = self._ask(sql_query.rows(self._driver, each, asked), f"rows of {each.table.shown}", rows=True)
+            answer = self.ask(sql_query.rows(self._driver, each, asked), f"rows of {each.table.shown}", rows=True)
             piece = self._piece(each, asked, answer)
             if piece.rows.num_rows:
                 yield piece
@@ -216,7 +210,7 @@ class SqlRepository:
             return 0
 
         def append(connection: Connection) -> int:
-            stored = _stored(rows, kind, interval_ns, self._last_seq(connection, each, rows))
+            stored = in_default_columns(rows, kind, interval_ns, self._last_seq(connection, each, rows))
             schema = None if self._driver.system == "sqlite" else each.table.schema
             with connection.cursor() as cursor:
                 cursor.adbc_ingest(each.table.name, stored, mode="append", db_schema_name=schema)
@@ -231,7 +225,7 @@ class SqlRepository:
         """Tell what the tables hold. The database counts; no rows are read."""
         kinds = []
         for kind in (kind for kind in KINDS if kind in self._mapped):
-            each, found = self._mapped[kind], self._of(kind)
+            each, found = self._mapped[kind], self._count(kind)
             column = next(one for one in each.table.columns if one.name == each.names["ts"])
             for interval_ns in sorted({one.info.interval_ns for one in found}):
                 alike = [one for one in found if one.info.interval_ns == interval_ns]
@@ -241,7 +235,7 @@ class SqlRepository:
                         interval_ns=interval_ns,
                         symbols=tuple(sorted(one.info.symbol for one in alike)),
                         days=None,
-                        rows=sum(one.rows for one in alike),
+                        rows=sum(one.rows for one in alike if one.rows is not None),
                         first_ns=min((one.low_ns for one in alike if one.low_ns is not None), default=None),
                         last_ns=max((one.high_ns for one in alike if one.high_ns is not None), default=None),
                         bytes=0,
@@ -252,7 +246,27 @@ class SqlRepository:
                 )
         return Inspection(self.name, tuple(kinds), ())
 
-    def _ask(self, statement: sql_query.Statement, purpose: str, *, rows: bool = False) -> pa.Table:
+    @property
+    def driver(self) -> Driver:
+        """The database system."""
+        return self._driver
+
+    @property
+    def schemas(self) -> set[str]:
+        """Where its tables are."""
+        return {each.table.schema for each in self._mapped.values()}
+
+    def table(self, name: str) -> Table | None:
+        """Return a table of another name, or None where there is none; in `schema` where one was given."""
+        return find_table(self._tables, name, schema=self._schema, store=self.name)
+
+    def counts(self, kind: Kind) -> dict[TapeInfo, int]:
+        """Return how many rows each tape of a kind has. The database looks at every row."""
+        found = self._count(kind) if kind in self._mapped else ()
+        return {one.info: one.rows for one in found if one.rows is not None}
+
+    def ask(self, statement: sql_query.Statement, purpose: str, *, rows: bool = False) -> pa.Table:
+        """Return the whole answer to a query, of rows or of something else; `purpose` is for messages."""
         return self._links.ask(statement.sql, statement.parameters, purpose=purpose, rows=rows)
 
     def _wanted(self, symbols: Sequence[str] | None) -> list[str] | None:
@@ -264,44 +278,49 @@ class SqlRepository:
             asked = asked & self._symbols
         return None if asked is None else sorted(asked)
 
-    def _of(self, kind: Kind) -> tuple[_Found, ...]:
-        """What the table of a kind holds, asked for once."""
+    def _of(self, kind: Kind) -> tuple[Found, ...]:
+        """The tapes of a kind that are seen, and their ends; asked for once."""
         with self._lock:
             found = self._known.get(kind)
         if found is None:
-            found = self._count(self._mapped[kind])
+            found = self._leapt(kind) if self._is_indexed(kind) else self._count(kind)
             with self._lock:
                 self._known[kind] = found
         return found
 
-    def _count(self, each: Mapped) -> tuple[_Found, ...]:
-        wanted = self._wanted(None)
-        groups = [wanted[at : at + SYMBOLS_MAX] for at in range(0, len(wanted), SYMBOLS_MAX)] if wanted else [None]
-        found: list[_Found] = []
-        for group in groups if wanted != [] else []:
-            answer = self._ask(sql_query.tapes(self._driver, each, group), f"the tapes of {each.table.shown}")
-            answer = answer.filter(pc.greater(answer["count"], 0))
-            ends = [self._ends(each, answer[name]) for name in ("low", "high")]
-            counts = answer.select(["symbol", "interval_ns", "count", "stamped"]).to_pylist()
-            for row, low_ns, high_ns in zip(counts, *ends, strict=True):
-                symbol = self._symbol if each.symbol is None else row["symbol"]
-                interval_ns = row["interval_ns"] if each.interval is not None else self._interval_of(each)
-                if symbol is None or interval_ns is None:
-                    missing = "symbol" if symbol is None else "interval"
-                    message = f"{each.table.shown} has {row['count']} rows without {missing}"
-                    raise SchemaError(message, source=each.table.shown, column=missing)
-                if wanted is None or symbol in wanted or each.symbol is None:
-                    shift_ns = interval_ns if each.kind == "bar" and each.shape.label == "end" else 0
-                    low, high = (None if end is None else end - shift_ns for end in (low_ns, high_ns))
-                    info = TapeInfo(each.kind, interval_ns, symbol)
-                    found.append(_Found(info, row["count"], row["count"] - row["stamped"], low, high))
-        return tuple(found)
+    def _is_indexed(self, kind: Kind) -> bool:
+        with self._lock:
+            known = self._indexed.get(kind)
+        if known is None:
+            known = is_indexed(self._ask_of(kind, "the indexes"), self._driver, self._mapped[kind])
+            with self._lock:
+                self._indexed[kind] = known
+        return known
 
-    def _ends(self, each: Mapped, values: pa.ChunkedArray) -> list[int | None]:
-        """Stamps as stored, in ns UTC."""
-        stamps = stamps_of(values, each.names["ts"], shape=each.shape, shift_ns=0, source=each.table.shown)
-        ends: list[int | None] = stamps.cast(pa.int64()).to_pylist()
-        return ends
+    def _leapt(self, kind: Kind) -> tuple[Found, ...]:
+        each = self._mapped[kind]
+        found = leapt(self._ask_of(kind, "the tapes"), self._driver, each, interval_ns=partial(self._interval_of, each))
+        return tuple(one for one in found if self._symbols is None or one.info.symbol in self._symbols)
+
+    def _count(self, kind: Kind) -> tuple[Found, ...]:
+        each, wanted = self._mapped[kind], self._wanted(None)
+        found: list[Found] = []
+        for group in _in_groups(wanted):
+            found.extend(
+                counted(
+                    self._ask_of(kind, "the tapes"),
+                    self._driver,
+                    each,
+                    group,
+                    lone_symbol=self._symbol,
+                    interval_ns=partial(self._interval_of, each),
+                )
+            )
+        return tuple(one for one in found if wanted is None or one.info.symbol in wanted or each.symbol is None)
+
+    def _ask_of(self, kind: Kind, what: str) -> Callable[[sql_query.Statement], pa.Table]:
+        purpose = f"{what} of {self._mapped[kind].table.shown}"
+        return lambda statement: self.ask(statement, purpose)
 
     def _interval_of(self, each: Mapped) -> int:
         """The interval of a table's bars that has no column for it; 0 of other kinds."""
@@ -309,7 +328,7 @@ class SqlRepository:
             return 0
         if self._interval_ns is None:
             statement = sql_query.some_stamps(self._driver, each, self._wanted(None))
-            stamps = self._ask(statement, f"some stamps of {each.table.shown}")["ts"]
+            stamps = self.ask(statement, f"some stamps of {each.table.shown}")["ts"]
             told = stamps_of(stamps, each.names["ts"], shape=each.shape, shift_ns=0, source=each.table.shown)
             self._interval_ns = interval_of_stamps(stamps_ns(told))
         return self._interval_ns
@@ -353,6 +372,13 @@ class SqlRepository:
         return last
 
 
+def _in_groups(symbols: list[str] | None) -> list[list[str] | None]:
+    """At most 500 at a time; one group of all where they are not named."""
+    if symbols is None:
+        return [None]
+    return [symbols[at : at + SYMBOLS_MAX] for at in range(0, len(symbols), SYMBOLS_MAX)]
+
+
 def _checked(symbols: Sequence[str]) -> frozenset[str]:
     if isinstance(symbols, str):
         raise ConfigError(f"symbols is {symbols!r}: give a list of symbols", setting="symbols", value=symbols)
@@ -368,15 +394,3 @@ def _number(values: pa.ChunkedArray, name: str, source: str) -> pa.ChunkedArray:
         return digits.cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SchemaError(f"{source}: column {name!r} is no number: {error}", source=source, column=name) from error
-
-
-def _stored(rows: pa.Table, kind: Kind, interval_ns: int, last_seq: int) -> pa.Table:
-    """Rows in the columns of the default schema."""
-    count = rows.num_rows
-    made = {
-        "symbol": rows["symbol"].cast(pa.string()),
-        "interval_ns": pa.array(np.full(count, interval_ns), pa.int64()),
-        "ts_ns": rows["ts"].cast(pa.int64()),
-        "seq": pa.array(last_seq + 1 + np.arange(count), pa.int64()),
-    }
-    return pa.table({name: made[name] if name in made else rows[name] for name in columns_of_default(kind)})

@@ -52,6 +52,22 @@ _DUCKDB_CATALOG: Final = """
            is_nullable AS nullable, CASE WHEN schema_name = current_schema() THEN 1 ELSE 0 END::BIGINT AS place
     FROM duckdb_columns() WHERE NOT internal AND database_name = current_database()
     ORDER BY schema_name, table_name, column_index"""
+# Indexes of a table and their columns in order: those of whole columns, over all rows, that tell all text apart.
+_POSTGRESQL_INDEXES: Final = """
+    SELECT i.indexrelid::text AS "index", a.attname::text AS "column"
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+    CROSS JOIN generate_series(0, 2) AS k(place)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.place]
+    WHERE n.nspname = {schema} AND c.relname = {table} AND m.amname = 'btree' AND i.indisvalid
+      AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indcollation[k.place] = a.attcollation
+      AND NOT EXISTS (SELECT FROM pg_collation o WHERE o.oid = a.attcollation AND NOT o.collisdeterministic)
+    ORDER BY i.indexrelid, k.place"""
+_SQLITE_INDEXES: Final = """
+    SELECT l.name AS "index", x.name AS "column"
+    FROM pragma_index_list({table}, {schema}) l JOIN pragma_index_xinfo(l.name) x
+    WHERE l.partial = 0 AND x."key" = 1 AND x.coll = 'BINARY' AND x.seqno < 3
+    ORDER BY l.name, x.seqno"""
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,7 @@ class Driver:
     - `title`: for people. `catalog`: the query for all tables, views and their columns.
     - `text_types`: types of columns whose values are text as they are. `text`: what others are cast to.
     - `exact`: the collation that tells all text apart. `number`, `whole`: the types of float64 and int64.
+    - `indexes`: the query for the indexes of one table; None where tapes are counted as fast without.
     - `batch_rows`: the option of a statement for the rows of a batch, where types are told by the first batch.
     """
 
@@ -72,6 +89,7 @@ class Driver:
     exact: str
     number: str
     whole: str
+    indexes: str | None = None
     batch_rows: str | None = None
 
     def connect(self, address: Address, access: Access, *, seconds: float | None) -> Connection:
@@ -127,6 +145,7 @@ DRIVERS: Final[dict[System, Driver]] = {
         exact='"C"',
         number="double precision",
         whole="bigint",
+        indexes=_POSTGRESQL_INDEXES,
     ),
     "sqlite": Driver(
         system="sqlite",
@@ -137,6 +156,7 @@ DRIVERS: Final[dict[System, Driver]] = {
         exact="BINARY",
         number="REAL",
         whole="INTEGER",
+        indexes=_SQLITE_INDEXES,
         batch_rows="adbc.sqlite.query.batch_rows",
     ),
     "duckdb": Driver(

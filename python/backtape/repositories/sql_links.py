@@ -109,14 +109,20 @@ def close(connection: Connection) -> None:
 
 
 class Links:
-    """The connections to one database. `seconds`: how long one answer may take; None for ever."""
+    """The connections to one database.
 
-    def __init__(self, address: Address, *, seconds: float | None) -> None:
+    `seconds`: how long one answer may take; None for ever. `keeps_writer`: the connection of a write is kept for the
+    next one, by one who writes again and again, and asks by writing.
+    """
+
+    def __init__(self, address: Address, *, seconds: float | None, keeps_writer: bool = False) -> None:
         self._address = address
         self._driver = DRIVERS[address.system]
         self._seconds = seconds
         self._changed = threading.Condition()
         self._free: list[Connection] = []
+        self._keeps_writer = keeps_writer
+        self._writer: Connection | None = None
         self._asking = 0
         self._is_writing = False
         self._is_closed = False
@@ -144,18 +150,12 @@ class Links:
         """Do something on a connection that may write, alone, all of it or nothing.
 
         Raises:
-            RepositoryTimeout: it took too long; nothing is written.
+            RepositoryTimeout: it took too long; nothing is written, unless the limit passed while it was committed.
             RepositoryError: the database cannot be reached, or refuses it.
         """
-
-        def all_of_it(connection: Connection) -> _Answer:
-            answer = work(connection)
-            connection.commit()
-            return answer
-
         try:
             with self._alone():
-                return self._once(all_of_it, purpose, access)
+                return self._once(work, purpose, access)
         except _Lost as error:
             text = str(error)
         raise self._failed("cannot be reached", purpose, text, tries=1)
@@ -165,6 +165,7 @@ class Links:
         with self._changed:
             self._is_closed = True
             free, self._free = self._free, []
+            free, self._writer = [*free, *([self._writer] if self._writer is not None else [])], None
             self._changed.notify_all()
         for connection in free:
             close(connection)
@@ -207,13 +208,21 @@ class Links:
         """Do something on a connection, within the time limit."""
         with self._changed:
             self._check_open(purpose)
-            kept = self._free.pop() if access == "read" and self._free else None
+            if access == "read":
+                kept = self._free.pop() if self._free else None
+            else:
+                kept, self._writer = self._writer, None
 
         def connected(job: _Job[_Answer]) -> _Answer:
             job.connection = kept if kept is not None else self._connect(access)
             if job.is_left:
                 raise _Lost("nobody waits for it any more")
-            return work(job.connection)
+            answer = work(job.connection)
+            if access != "read":
+                if job.is_left:  # whoever asked was told that nothing is written
+                    raise _Lost("nobody waits for it any more")
+                job.connection.commit()
+            return answer
 
         job = _Job(connected, f"backtape-{self._address.system}")
         try:
@@ -231,11 +240,15 @@ class Links:
         """The answer of a thread that is through, or its error in our words; the connection goes where it belongs."""
         error, answer = job.error, job.answer
         connection, job.connection = job.connection, None
-        if error is None and access == "read" and connection is not None:
+        if error is None and connection is not None:
             with self._changed:
-                if not self._is_closed and len(self._free) < FREE_MAX:
+                if self._is_closed:
+                    pass
+                elif access == "read" and len(self._free) < FREE_MAX:
                     self._free.append(connection)
                     connection = None
+                elif access != "read" and self._keeps_writer:
+                    self._writer, connection = connection, None
         if isinstance(error, _Lost):
             with self._changed:  # the others are gone, too
                 gone, self._free = self._free, []

@@ -14,7 +14,7 @@ import pyarrow as pa
 from backtape.arrow_types import UNIT_NS
 from backtape.normalise import NUMBERS
 from backtape.repositories.sql_drivers import Driver, quoted
-from backtape.repositories.sql_schema import Mapped
+from backtape.repositories.sql_schema import Mapped, Table
 
 INTERVAL_SAMPLE: Final = 500
 """So many stamps of one symbol tell the interval of bars."""
@@ -97,6 +97,42 @@ def tapes(driver: Driver, mapped: Mapped, symbols: Sequence[str] | None) -> Stat
     statement.sql += f" WHERE {' AND '.join(fits)}" if fits else ""
     statement.sql += f" GROUP BY {', '.join(keys)}" if keys else ""
     return statement
+
+
+def indexes(driver: Driver, query: str, table: Table) -> Statement:
+    """Select the indexes of a table, and their columns in order."""
+    statement = Statement(driver)
+    marks = {"table": table.name, "schema": table.schema}
+    order = sorted(marks, key=lambda name: query.index(f"{{{name}}}"))
+    bound = {name: statement.bind(marks[name], pa.string()) for name in order}
+    statement.sql = query.format(**bound)
+    return statement
+
+
+def leaps(driver: Driver, mapped: Mapped) -> Statement:
+    """Find every tape and its ends by leaps in an index: one for each symbol, interval and end, whatever lies between.
+
+    Neither system leaps by itself for DISTINCT or GROUP BY: both look at every row.
+    """
+    table, symbol, ts = mapped.table.quoted, mapped.symbol, mapped.ts
+    of = f"FROM {table} AS t WHERE t.{symbol} ="
+    names = (
+        f"names(s) AS (SELECT min({symbol}) FROM {table} UNION ALL SELECT (SELECT min(t.{symbol}) FROM {table} AS t"
+        f" WHERE t.{symbol} > names.s) FROM names WHERE names.s IS NOT NULL)"
+    )
+    if mapped.interval is None:
+        tapes, which = "tapes(s, i) AS (SELECT s, NULL FROM names WHERE s IS NOT NULL)", f"{of} tapes.s"
+        wanted = "1 = 1"
+    else:
+        interval = f"t.{mapped.interval}"
+        tapes = (
+            f"tapes(s, i) AS (SELECT s, (SELECT min({interval}) {of} names.s) FROM names WHERE s IS NOT NULL UNION ALL"
+            f" SELECT s, (SELECT min({interval}) {of} tapes.s AND {interval} > tapes.i) FROM tapes WHERE i IS NOT NULL)"
+        )
+        which, wanted = f"{of} tapes.s AND {interval} = tapes.i", "i IS NOT NULL"
+    ends = ", ".join(f"(SELECT {end}(t.{ts}) {which}) AS {name}" for end, name in (("min", "low"), ("max", "high")))
+    sql = f"WITH RECURSIVE {names}, {tapes} SELECT s AS symbol, i AS interval_ns, {ends} FROM tapes WHERE {wanted}"
+    return Statement(driver, sql)
 
 
 def some_stamps(driver: Driver, mapped: Mapped, symbols: Sequence[str] | None) -> Statement:

@@ -9,6 +9,8 @@ The default schema, which `backtape db init URL` makes. All columns are NOT NULL
     trades  symbol text, ts_ns int64, seq int64, price, size float64
             primary key (symbol, ts_ns, seq)
 
+`backtape ingest` makes one more, which says what it has written: see `backtape.repositories.sql_ingested`.
+
 `ts_ns` counts nanoseconds from 1970-01-01 UTC, for a bar at the start of its interval. It is a plain integer, since the
 timestamps of PostgreSQL end at microseconds: two trades in one microsecond would get one stamp, and a replay from there
 would differ from one of the files that the rows came from. SQLite has no timestamps at all.
@@ -28,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from backtape.errors import ConfigError, RepositoryError, SchemaError
@@ -93,6 +96,7 @@ class Mapped:
     - `names`: our name -> column, in the order of selection. `symbol`, `interval`, `seq`: None where there is none.
     - `symbol`: an expression that gives text. `stamp`: how times are compared with the column of stamps.
     - `shape`: for `normalise`. `may_lack_stamps`: whether a stamp can be null.
+    - `interval_name`: the column of intervals, as it is called.
     """
 
     kind: Kind
@@ -100,6 +104,7 @@ class Mapped:
     names: Mapping[str, str]
     symbol: str | None
     interval: str | None
+    interval_name: str | None
     seq: str | None
     stamp: pa.DataType
     shape: Shape
@@ -124,15 +129,33 @@ def columns_of_default(kind: Kind) -> tuple[str, ...]:
 
 def definition(kind: Kind, table: str, driver: Driver) -> str:
     """Return the statement that makes a table of the default schema. `table` is quoted already."""
-    key = ", ".join(map(quoted, _KEYS[kind]))
+    types = {name: "text" if name == "symbol" else "whole" for name in _KEYS[kind]}
+    types |= dict.fromkeys(NUMBERS[kind], "number")
+    return made_of(types, _KEYS[kind], table, driver, nullable=NUMBERS[kind] if kind == "quote" else ())
+
+
+def made_of(
+    types: Mapping[str, str], key: Sequence[str], table: str, driver: Driver, *, nullable: Sequence[str] = ()
+) -> str:
+    """Return the statement that makes a table. `types`: column -> "text", "whole" or "number"."""
     # Byte by byte: the order of symbols in the index is then that of the tapes, and the fastest.
     text = f'{driver.text} COLLATE "C"' if driver.system == "postgresql" else driver.text
-    types = {"symbol": text, "interval_ns": driver.whole, "ts_ns": driver.whole, "seq": driver.whole}
-    null = " NULL" if kind == "quote" else " NOT NULL"
-    lines = [f"{quoted(name)} {types[name]} NOT NULL" for name in _KEYS[kind]]
-    lines += [f"{quoted(name)} {driver.number}{null}" for name in NUMBERS[kind]]
+    words = {"text": text, "whole": driver.whole, "number": driver.number}
+    lines = [f"{quoted(name)} {words[of]} {'NULL' if name in nullable else 'NOT NULL'}" for name, of in types.items()]
     end = " WITHOUT ROWID" if driver.system == "sqlite" else ""
-    return f"CREATE TABLE {table} ({', '.join(lines)}, PRIMARY KEY ({key})){end}"
+    return f"CREATE TABLE {table} ({', '.join(lines)}, PRIMARY KEY ({', '.join(map(quoted, key))})){end}"
+
+
+def in_default_columns(rows: pa.Table, kind: Kind, interval_ns: int, last_seq: int) -> pa.Table:
+    """Return canonical rows in the columns of the default schema, `seq` counted on from `last_seq`."""
+    count = rows.num_rows
+    made = {
+        "symbol": rows["symbol"].cast(pa.string()),
+        "interval_ns": pa.array(np.full(count, interval_ns), pa.int64()),
+        "ts_ns": rows["ts"].cast(pa.int64()),
+        "seq": pa.array(last_seq + 1 + np.arange(count), pa.int64()),
+    }
+    return pa.table({name: made[name] if name in made else rows[name] for name in columns_of_default(kind)})
 
 
 def tables_by_kind(given: Mapping[str, str]) -> dict[Kind, str]:
@@ -170,6 +193,15 @@ def find_tables(
         f"{message}{_known(here)}. Name yours with tables={{'bar': 'schema.table'}}; `backtape db init` makes them",
         repository=store,
     )
+
+
+def find_table(tables: Sequence[Table], name: str, *, schema: str | None, store: str) -> Table | None:
+    """Return the table of a name, or None where there is none.
+
+    Raises:
+        RepositoryError: two schemas have one.
+    """
+    return _best([table for table in tables if schema is None or table.schema == schema], name, store)
 
 
 def _named(tables: Sequence[Table], name: str, kind: Kind, store: str) -> Table:
@@ -231,6 +263,7 @@ def mapped(kind: Kind, table: Table, shape: Shape, own: Mapping[str, str], drive
         names=names,
         symbol=None if symbol is None else driver.as_text(quoted(symbol), there[symbol].type),
         interval=None if interval is None or kind != "bar" else quoted(interval),
+        interval_name=interval if kind == "bar" else None,
         seq=None if seq is None else quoted(seq),
         stamp=stamp,
         shape=replace(shape, columns=names),

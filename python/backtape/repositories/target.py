@@ -6,18 +6,17 @@ import datetime
 import hashlib
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as fs
 
 from backtape.calendars import Calendar, Session
 from backtape.errors import ConfigError, RepositoryError
 from backtape.model import Kind, TapeInfo
 from backtape.normalise import NUMBERS
-from backtape.repositories.durable import UNFINISHED, write_whole
+from backtape.repositories.durable import UNFINISHED
+from backtape.repositories.folders import Folder
 from backtape.repositories.manifest import MANIFEST, Manifest, StoredFile
 from backtape.repositories.store import is_store, read_manifest
 from backtape.repositories.store_file import OpenedFile, Rows
@@ -28,7 +27,7 @@ _OURS: Final = re.compile(rf"\d{{4}}-\d\d-\d\d(\.2)?\.parquet|\..*{re.escape(UNF
 
 
 class Target:
-    """A store that is written, by one process at a time.
+    """A store of files that is written, by one process at a time.
 
     Files of a session come first, under names that the manifest does not know yet; then the manifest, in one step; then
     the files go that it no longer names. So at every moment the manifest and its files agree.
@@ -38,16 +37,17 @@ class Target:
         RepositoryError: its manifest is damaged, or its sessions are not those of the calendar any more.
     """
 
-    def __init__(self, folder: Path, exchange: Calendar) -> None:
+    part: Final = "file"
+
+    def __init__(self, folder: Folder, exchange: Calendar) -> None:
         self._folder = folder
         self._exchange = exchange
-        root = folder.as_posix()
-        there = is_store(fs.LocalFileSystem(), root)
-        manifest = (
-            read_manifest(fs.LocalFileSystem(), root, repository=root) if there else Manifest.of(exchange.name, ())
-        )
+        there = is_store(folder.filesystem, folder.root)
+        manifest = Manifest.of(exchange.name, ())
+        if there:
+            manifest = read_manifest(folder.filesystem, folder.root, repository=folder.name)
         if manifest.calendar != exchange.name:
-            message = f"{folder} is a store of calendar {manifest.calendar}, not of {exchange.name}"
+            message = f"{folder.name} is a store of calendar {manifest.calendar}, not of {exchange.name}"
             raise ConfigError(message, setting="calendar", value=exchange.name)
         self._files = {(file.kind, file.session): file for file in manifest.files}
         self.written = self.unchanged = self.removed = self.bytes_written = 0
@@ -64,16 +64,16 @@ class Target:
         """
         file = self._files.get((kind, session.label))
         if file is not None and (file.start_ns, file.end_ns) != session.range:
+            said, found = session.range, (file.start_ns, file.end_ns)
             message = (
-                f"{self._folder / file.path} holds session {file.session} from {file.start_ns} to {file.end_ns} ns, and"
-                f" the calendar {self._exchange.name} now says {session.range[0]} to {session.range[1]} ns: ingest into"
-                " a new store"
+                f"{self._folder.shown(file.path)} holds session {file.session} from {found[0]} to {found[1]} ns, and"
+                f" the calendar {self._exchange.name} now says {said[0]} to {said[1]} ns: ingest into a new store"
             )
-            raise RepositoryError(message, repository=str(self._folder), path=str(self._folder / file.path))
+            raise RepositoryError(message, repository=self._folder.name, path=self._folder.shown(file.path))
         return file
 
-    def take(self, session: Session, fresh: dict[Kind, tuple[pa.Table, frozenset[TapeInfo]]]) -> frozenset[Kind]:
-        """Put the rows of a session in, and return the kinds whose files were written.
+    def take(self, session: Session, fresh: dict[Kind, tuple[pa.Table, frozenset[TapeInfo]]]) -> frozenset[TapeInfo]:
+        """Put the rows of a session in, and return the tapes whose files were written.
 
         `fresh`: by kind the rows, each tape in order, with `interval_ns`; and which tapes they stand for, also without
         rows. Other tapes of the session stay.
@@ -94,7 +94,7 @@ class Target:
                 changed[kind] = self._write(rows, session, before)
         if changed:
             self._replace(session.label, changed)
-        return frozenset(kind for kind, file in changed.items() if file is not None)
+        return frozenset(tape for file in changed.values() if file is not None for tape in file.tapes)
 
     def _joined(
         self, kind: Kind, table: pa.Table, tapes: frozenset[TapeInfo], before: StoredFile | None
@@ -111,28 +111,22 @@ class Target:
         return Rows.of(kind, table, table["interval_ns"].to_numpy().astype(np.int64))
 
     def _opened(self, file: StoredFile) -> OpenedFile:
-        path = self._folder / file.path
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise RepositoryError(
-                f"{path} cannot be read: {error}", repository=str(self._folder), path=str(path)
-            ) from error
-        return OpenedFile(pa.py_buffer(data), file, repository=str(self._folder), path=str(path))
+        data, path = self._folder.read(file.path), self._folder.shown(file.path)
+        return OpenedFile(data, file, repository=self._folder.name, path=path)
 
     def _is_whole(self, file: StoredFile) -> bool:
-        path = self._folder / file.path
         try:
-            return path.stat().st_size == file.size and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
-        except OSError:
+            data = self._folder.read(file.path)
+        except RepositoryError:
             return False
+        return data.size == file.size and hashlib.sha256(data).hexdigest() == file.sha256
 
     def _write(self, rows: Rows, session: Session, before: StoredFile | None) -> StoredFile:
         name = f"{FOLDERS[rows.kind]}/{session.label}.parquet"
         if before is not None and before.path == name:
             name = f"{FOLDERS[rows.kind]}/{session.label}.2.parquet"
         data = rows.to_bytes(calendar=self._exchange.name, session=session.label.isoformat())
-        self._put(self._folder / name, data)
+        self._folder.put(name, data)
         self.written += 1
         self.bytes_written += len(data)
         start_ns, end_ns = session.range
@@ -158,43 +152,31 @@ class Target:
             elif before is not None:
                 self.removed += 1
         self._write_manifest()
-        self._unlink(self._folder / file.path for file in gone)
+        self._remove(file.path for file in gone)
 
     def _write_manifest(self) -> None:
-        self._put(self._folder / MANIFEST, Manifest.of(self._exchange.name, self._files.values()).to_json())
-
-    def _put(self, path: Path, data: bytes) -> None:
-        try:
-            write_whole(path, data)
-        except OSError as error:
-            message = f"{path} cannot be written: {error}"
-            raise RepositoryError(message, repository=str(self._folder), path=str(path)) from error
+        self._folder.put(MANIFEST, Manifest.of(self._exchange.name, self._files.values()).to_json())
 
     def _found(self) -> None:
         """Begin a store where none is. The manifest comes first, so that files without one are never taken for ours."""
-        others = sorted(path.name for path in self._folder.iterdir() if not path.name.startswith("."))
+        others = [name for name in self._folder.names() if not name.startswith(".")]
         if others:
-            message = (
-                f"{self._folder} is no store of backtape's own, and is not empty: it has {others[0]}. Give a new folder"
-            )
-            raise ConfigError(message, setting="destination", value=str(self._folder))
+            name = self._folder.name
+            message = f"{name} is no store of backtape's own, and is not empty: it has {others[0]}. Give a new folder"
+            raise ConfigError(message, setting="destination", value=name)
         self._write_manifest()
 
     def _clear(self) -> None:
         """Remove what an earlier run left behind that ended in the midst of its work."""
-        named = {self._folder / file.path for file in self._files.values()}
-        for folder in (self._folder, *(self._folder / name for name in FOLDERS.values())):
-            if folder.is_dir():
-                ours = [path for path in folder.iterdir() if _OURS.fullmatch(path.name) and path not in named]
-                self._unlink(path for path in ours if folder != self._folder or path.name.endswith(UNFINISHED))
+        named = {file.path for file in self._files.values()}
+        self._remove(name for name in self._folder.names() if _OURS.fullmatch(name) and name.endswith(UNFINISHED))
+        for folder in FOLDERS.values():
+            ours = [f"{folder}/{name}" for name in self._folder.names(folder) if _OURS.fullmatch(name)]
+            self._remove(path for path in ours if path not in named)
 
-    def _unlink(self, paths: Iterable[Path]) -> None:
+    def _remove(self, paths: Iterable[str]) -> None:
         for path in paths:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                message = f"{path} cannot be removed: {error}"
-                raise RepositoryError(message, repository=str(self._folder), path=str(path)) from error
+            self._folder.remove(path)
 
 
 def _plain(table: pa.Table) -> pa.Table:
