@@ -57,6 +57,7 @@ SAME: tuple[tuple[str, object, str, str, object], ...] = (
     ("derived", ["15m", "5m", "300s"], '["5m", "15m"]', "15m,5m", ("5m", "15m")),
     ("history", 5, "5", "5", 5),
     ("fill", "./second", '"./second"', "./second", "./second"),
+    ("splits", Path("splits.csv"), '"splits.csv"', "splits.csv", "splits.csv"),
     ("strategies", ["a.b:C"], '["a.b:C"]', "a.b:C", ("a.b:C",)),
     ("label", "end", '"end"', "end", "end"),
     ("zone", "America/New_York", '"America/New_York"', "America/New_York", "America/New_York"),

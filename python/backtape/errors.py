@@ -196,6 +196,17 @@ class LabelError(DataError):
     close_ns: int | None = None
 
 
+class SplitError(DataError):
+    """A row of a table of splits cannot be: no symbol, no date, a ratio that is not above 0, or a split told twice.
+
+    Facts: those of `DataError`, and `symbol`, `date`, `ratio` (as they stand there).
+    """
+
+    symbol: object = None
+    date: object = None
+    ratio: object = None
+
+
 class UnknownSymbolError(DataError, LookupError):
     """The store has no row at all of a symbol that was asked for.
 

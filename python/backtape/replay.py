@@ -22,6 +22,7 @@ from backtape.normalise import Shape
 from backtape.report import Report, report_of
 from backtape.request import check_pace
 from backtape.sources import Source
+from backtape.splits import SplitSource, splits_of
 from backtape.window import When
 
 Event = Bar | Quote | Trade | SessionOpen | SessionClose
@@ -56,6 +57,7 @@ def replay(
     chunk_rows: int | None = None,
     fill: Source | None = None,
     timeout: float = 60.0,
+    splits: SplitSource | None = None,
 ) -> Replay:
     """Make a replay of market history in strict order, session by session.
 
@@ -85,6 +87,9 @@ def replay(
         chunk_rows: how many events are planned at a time; the stream does not depend on it.
         fill: a second store for the bars that the source lacks; filled bars are marked. If it fails, the gaps stay.
         timeout: how long a session may take to load, in seconds; 0 for ever.
+        splits: a table (or the path of one, CSV or Parquet) with columns symbol, date (first session at the new terms)
+            and ratio (new shares for an old one). Rows come as they are stored; `SymbolData.history` is adjusted to the
+            terms of the session that plays, by no later split.
 
     Raises:
         ConfigError: an argument that makes no sense, with what would.
@@ -110,7 +115,7 @@ def replay(
         on_bad_rows=on_bad_rows,
         on_label=on_label,
         fill=fill,
-        pacing=Pacing(speed, history, prefetch, chunk_rows, timeout or None),
+        pacing=Pacing(speed, history, prefetch, chunk_rows, timeout or None, splits_of(splits)),
     )
     return Replay(coordinator)
 

@@ -70,6 +70,11 @@ class SessionLoader:
                 value=tape.kind,
             )
 
+    @property
+    def request(self) -> Request:
+        """What it was asked for."""
+        return self._request
+
     def load(
         self, session: Session, *, catch_up_until_ns: int | None = None, until_ns: int | None = None
     ) -> LoadedSession:

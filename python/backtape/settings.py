@@ -142,6 +142,12 @@ class Settings(BaseSettings):
     fill: knobs.Place | None = Field(
         default=None, description="a second source, from which missing bars are filled", examples=["./second"]
     )
+    splits: knobs.Place | None = Field(
+        default=None,
+        description="a table of splits, CSV or Parquet with columns symbol, date and ratio (new shares for an old one):"
+        " the bars of trailing days are adjusted to the terms of the day that plays",
+        examples=["./splits.csv"],
+    )
     strategies: knobs.Strategies = Field(
         default=(), description='strategies that run on the stream, as "module:Class" each'
     )
