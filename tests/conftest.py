@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,13 @@ settings.load_profile("quick")
 
 def pytest_report_header() -> str:
     return f"real data: {real_data.FOLDER or 'none, the tests that need it are skipped'}"
+
+
+@pytest.fixture
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without settings."""
+    for name in [name for name in os.environ if name.startswith("BACKTAPE_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import os
 from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
 from backtape.errors import ConfigError, UnknownCalendarError
 from backtape.settings import Settings
+from settings_file import file
 
-
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("BACKTAPE_")]:
-        monkeypatch.delenv(name)
-
-
-def file(folder: Path, text: str) -> Path:
-    path = folder / "run.toml"
-    path.write_text(text, "utf-8")
-    return path
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 
 def refused(arguments: dict[str, object]) -> ConfigError:
