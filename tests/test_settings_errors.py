@@ -123,6 +123,13 @@ def test_a_password_is_not_shown() -> None:
     error = refused({"fill": "postgresql://me:secret@host/x", "upkeep": {"enabled": False}})
     assert "me:***@host" in str(error)
     assert "secret" not in str(error)
+    settings = Settings(source="postgresql://me:se/cr@et@host/x?sslpassword=other", fill="csv:s3://key:secret@bucket/x")
+    for text in (repr(settings), str(settings), repr([settings]), f"{settings}"):
+        assert "postgresql://me:***@host/x?sslpassword=***" in text
+        assert "csv:s3://key:***@bucket/x" in text
+        for secret in ("secret", "se/cr", "other"):
+            assert secret not in text
+    assert settings.fill == "csv:s3://key:secret@bucket/x"
 
 
 @pytest.mark.parametrize(
