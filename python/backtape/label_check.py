@@ -25,7 +25,7 @@ _LABELS: Final[tuple[Label, ...]] = ("start", "end")
 
 
 class Witness:
-    """Bars and trades of one symbol in the first half hour of a session, picked from what is read anyway."""
+    """Bars and trades of one symbol in the first half hour of a session, most often picked from what is read anyway."""
 
     def __init__(self, tape: TapeInfo, open_ns: int) -> None:
         self.tape = tape
@@ -44,7 +44,7 @@ class Witness:
         self._found[kind].append(rows)
 
     def read(self, repository: Repository) -> None:
-        """Pick from a store that is in memory."""
+        """Read them on purpose, where nothing else does."""
         kinds: tuple[tuple[Kind, int], ...] = (("bar", self.tape.interval_ns), ("trade", 0))
         for kind, ns in kinds:
             found = repository.read(
