@@ -50,8 +50,9 @@ test: rust-format rust-lint rust-test rust-bench python-lint types stubs-check p
 
 check: test ## the same as test
 
-thorough: $(CHECKERS) ## the property tests again, with many more cases, new ones each time
+thorough: $(CHECKERS) ## all tests at their hardest: many more cases, new ones each time, more repeats, more schedules
 	PROPTEST_CASES=20000 cargo test --quiet $(PURE)
+	BACKTAPE_SCHEDULES=100000 cargo test --quiet --package backtape-engine --features model --test model
 	$(BIN)/pytest --hypothesis-profile=thorough $(PYTEST_ARGS)
 
 build: $(CORE) ## the extension module, in the virtual environment

@@ -1,20 +1,16 @@
-"""What all tests share: how hard the property tests try, and where the real market data is."""
+"""What all tests share: how hard the property tests try, and servers of databases."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
+import real_data
 import sql_servers
 from hypothesis import HealthCheck, settings
 from oracles import MINUTE
-
-ROOT: Final = Path(__file__).resolve().parent.parent
-REAL_DATA_VARIABLE: Final = "BACKTAPE_REAL_DATA"
-REAL_DATA_DEFAULT: Final = Path("../shared/data")
 
 # Examples are timed nowhere: machines that check are shared. The quick profile draws the same examples every time, so
 # that a change is judged by itself; `make thorough` draws new ones.
@@ -29,28 +25,15 @@ settings.register_profile(
 settings.load_profile("quick")
 
 
-def real_data_folder() -> Path:
-    """Where the real market data should be; a relative path counts from the root of the repository."""
-    return (ROOT / (os.environ.get(REAL_DATA_VARIABLE) or REAL_DATA_DEFAULT)).resolve()
-
-
 def pytest_report_header() -> str:
-    folder = real_data_folder()
-    return f"real data: {folder if folder.is_dir() else 'none, the tests that need it are skipped'}"
+    return f"real data: {real_data.FOLDER or 'none, the tests that need it are skipped'}"
 
 
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of real market data, with its own README.md; without it the test is skipped.
-
-    A folder that was named on purpose must be there.
-    """
-    folder = real_data_folder()
-    if folder.is_dir():
-        return folder
-    if os.environ.get(REAL_DATA_VARIABLE):
-        pytest.fail(f"{REAL_DATA_VARIABLE} names {folder}, which is not a folder")
-    pytest.skip(f"no real market data at {REAL_DATA_DEFAULT}: {REAL_DATA_VARIABLE} can name another folder")
+@pytest.fixture
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without settings."""
+    for name in [name for name in os.environ if name.startswith("BACKTAPE_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

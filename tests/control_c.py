@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,4 +22,26 @@ def control_c_after(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, usual)
+        gc.callbacks[:] = own
+
+
+@contextmanager
+def control_c_elsewhere_after(seconds: float) -> Iterator[None]:
+    """The same, but another thread receives the signal, so that it does not interrupt what this one waits for: as if it
+    had struck in the instant before the wait began.
+    """
+    over = threading.Event()
+
+    def strike() -> None:
+        if not over.wait(seconds):
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    own, gc.callbacks[:] = list(gc.callbacks), []
+    striker = threading.Thread(target=strike, name="striker")
+    striker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        striker.join()
         gc.callbacks[:] = own

@@ -1,6 +1,8 @@
 """Where the real market data is, and how its rows and facts are read. The data is not part of the project.
 
-Set `BACKTAPE_REAL_DATA` to its folder, or keep it beside the project in a folder that holds `data/facts/merge.json`.
+Set `BACKTAPE_REAL_DATA` to its folder (a relative path counts from the root of the project), or keep it beside the
+project in a folder that holds `data/facts/merge.json`. Tests that need it are skipped without it; a folder that was
+named on purpose must be there.
 """
 
 from __future__ import annotations
@@ -19,17 +21,21 @@ import pyarrow.parquet as pq
 import pytest
 from oracles import MINUTE, SECOND, Kind, Row, Span
 
+VARIABLE = "BACKTAPE_REAL_DATA"
 PROJECT = Path(__file__).resolve().parent.parent
 
 
 def found() -> Path | None:
-    named = os.environ.get("BACKTAPE_REAL_DATA")
-    near = [Path(named)] if named else sorted(PROJECT.parent.glob("*/data"))
-    return next((folder for folder in near if (folder / "facts" / "merge.json").is_file()), None)
+    named = os.environ.get(VARIABLE)
+    near = [PROJECT / named] if named else sorted(PROJECT.parent.glob("*/data"))
+    there = next((folder.resolve() for folder in near if (folder / "facts" / "merge.json").is_file()), None)
+    if named and there is None:
+        raise pytest.UsageError(f"{VARIABLE} names {PROJECT / named}, which does not hold facts/merge.json")
+    return there
 
 
 FOLDER = found()
-needed = pytest.mark.skipif(FOLDER is None, reason="no real data here: set BACKTAPE_REAL_DATA to its folder")
+needed = pytest.mark.skipif(FOLDER is None, reason=f"no real data here: set {VARIABLE} to its folder")
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "bar": ("open", "high", "low", "close", "volume"),

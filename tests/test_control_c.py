@@ -14,7 +14,7 @@ from backtape.feeding import StreamType
 from backtape.settings import Settings
 from backtape.strategy import Strategy
 from backtape.system import SystemManager
-from control_c import control_c_after
+from control_c import control_c_after, control_c_elsewhere_after
 from stop_scenes import WAIT_S, Gate, until
 from stores import FIRST, TradesOfDays
 
@@ -111,6 +111,35 @@ PLACES: dict[str, Callable[[], object]] = {
 }
 
 
+class Stuck(Strategy):
+    def __init__(self) -> None:
+        self.gate = Gate()
+
+    def on_trade(self, trade: backtape.Trade) -> None:  # noqa: ARG002  # any
+        self.gate.pass_through()
+
+
+def stuck(wait: Callable[[SystemManager], object]) -> Callable[[], None]:
+    def wait_for_it() -> None:
+        strategy = Stuck()
+        settings = Settings(start=DAY_1, end=DAY_1, kinds=["trade"], calendar="24/7")
+        system = SystemManager(settings, source=TradesOfDays(1, 100), strategies=[strategy])
+        system.start()
+        assert strategy.gate.reached.wait(WAIT_S)
+        try:
+            wait(system)
+        finally:
+            strategy.gate.is_open.set()
+
+    return wait_for_it
+
+
+STUCK: dict[str, Callable[[], object]] = {
+    "stop": stuck(lambda system: system.coordinator.stop_worker()),
+    "a join with a limit": stuck(lambda system: system.join(WAIT_S)),
+}
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_control_c_is_felt_within_a_tenth_of_a_second(place: str) -> None:
     before = set(threading.enumerate())
@@ -124,6 +153,19 @@ def test_control_c_is_felt_within_a_tenth_of_a_second(place: str) -> None:
             break
     assert min(felt) < SOON_S
     until(lambda: set(threading.enumerate()) <= before)
+
+
+@pytest.mark.parametrize("place", ["hanging store", "join", "stop", "a join with a limit"])
+def test_control_c_that_strikes_before_a_wait_is_felt_within_it(place: str) -> None:
+    felt = []
+    for wait in (0.1, 0.13, 0.15):
+        begun = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt), control_c_elsewhere_after(wait):
+            (PLACES | STUCK)[place]()
+        felt.append(time.perf_counter() - begun - wait)
+        if felt[-1] < SOON_S:
+            break
+    assert min(felt) < SOON_S
 
 
 def test_an_event_loop_goes_on_while_no_event_is_due() -> None:

@@ -69,6 +69,10 @@ def test_the_page_on_quality_names_every_column_cause_scope_and_key() -> None:
     assert words("`to_json` writes one object") == list(json.loads(Path("quality.json").read_text("utf-8")))
 
 
+def test_the_code_of_the_page_on_splits_runs_and_prints_what_stands_there() -> None:
+    assert run_page(ROOT / "docs" / "splits.md") == ["python", "text"]
+
+
 @pytest.mark.parametrize("kind", ["bar", "quote", "trade"])
 def test_the_default_schema_on_the_page_is_that_of_the_code(kind: Kind) -> None:
     rows = {row[0].strip("`"): row for row in table_after("## The default schema", ROOT / "docs" / "sql.md")}

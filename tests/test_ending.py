@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 
 import backtape
@@ -16,6 +14,7 @@ import exchange_days
 import pyarrow as pa
 import pytest
 from backtape.errors import StateError
+from control_c import control_c_after
 from oracles import MINUTE
 from stores import TradesOfDays
 from strategies import bar, table
@@ -216,26 +215,6 @@ def test_the_next_session_is_read_ahead_and_the_one_after_it_is_not() -> None:
     assert sorted(set(store.made)) == list(range(9))
 
 
-@pytest.fixture
-def no_gc_callbacks() -> Iterator[None]:
-    """Hypothesis times collections in a callback, and Python drops a Ctrl-C that strikes within one."""
-    own, gc.callbacks[:] = list(gc.callbacks), []
-    yield
-    gc.callbacks[:] = own
-
-
-@contextmanager
-def control_c_after(seconds: float) -> Iterator[None]:
-    """Ctrl-C to this process after a while."""
-    usual = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, usual)
-
-
 READINGS: list[Callable[[backtape.Replay], object]] = [
     lambda played: sum(1 for _ in played),
     lambda played: sum(1 for _ in played.moments()),
@@ -244,7 +223,6 @@ READINGS: list[Callable[[backtape.Replay], object]] = [
 ]
 
 
-@pytest.mark.usefixtures("no_gc_callbacks")
 @pytest.mark.parametrize("read", READINGS, ids=["events", "moments", "batches", "to_arrow"])
 def test_control_c_is_felt_within_a_tenth_of_a_second(read: Callable[[backtape.Replay], object]) -> None:
     def read_for_ever() -> None:

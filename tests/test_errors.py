@@ -36,6 +36,7 @@ TREE: dict[str, tuple[type[BaseException], ...]] = {
     "SchemaError": (DataError,),
     "NaiveTimeError": (DataError,),
     "LabelError": (DataError,),
+    "SplitError": (DataError,),
     "UnknownSymbolError": (DataError, LookupError),
     "ConfigError": (BacktapeError, ValueError),
     "UnknownCalendarError": (ConfigError, LookupError),

@@ -7,6 +7,7 @@ from typing import Literal
 
 import backtape
 import exchange_days
+import pyarrow as pa
 import pytest
 from backtape import Settings, SystemManager
 from backtape.errors import ConfigError
@@ -145,3 +146,22 @@ def test_a_limit_that_is_none_is_refused() -> None:
         replay(set(), flat_limit=datetime.timedelta())
     with pytest.raises(ConfigError):
         replay(set(), flat_limit="5x")
+
+
+def test_flat_bars_of_trailing_sessions_are_made_again_in_the_terms_of_the_day() -> None:
+    days = exchange_days.days("XNYS", "2013-10-04", "2013-10-07")
+    rows = [bar("A", day.open + n * MINUTE) for day in days for n in range(390) if n != 3]
+    splits = {"symbol": ["A"], "date": [days[1].label], "ratio": [2.0]}
+    played = backtape.replay(
+        {"A": table("bar", rows)},
+        start=days[1].label,
+        end=days[1].label,
+        history=1,
+        fill="flat",
+        splits=pa.table(splits),
+    )
+    next(iter(played))
+    before = played.data["A"].history("1m")
+    assert before.n_present.tolist()[2:5] == [1, 0, 1]
+    assert before.close[3] == before.close[2] == bar("A", days[0].open + 2 * MINUTE).values[3] / 2
+    assert len(before) == 390

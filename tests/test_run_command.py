@@ -27,6 +27,7 @@ termios = pytest.importorskip("termios")
 pty = pytest.importorskip("pty")
 
 PATIENCE = 60.0
+pytestmark = pytest.mark.usefixtures("no_variables")
 READS_MAX = 200
 SLOW = "0.01"
 """A speed at which the next bar is due in more than an hour."""
@@ -40,8 +41,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SampleReport:
 
 @pytest.fixture(autouse=True)
 def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("BACKTAPE_")]:
-        monkeypatch.delenv(name)
     for name, module in fake_system.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(SystemManager, "made", [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import re
 import subprocess
@@ -15,18 +14,9 @@ from pathlib import Path
 import pytest
 from backtape.settings import Settings
 from hypothesis import given, strategies as st
+from settings_file import file
 
-
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("BACKTAPE_")]:
-        monkeypatch.delenv(name)
-
-
-def file(folder: Path, text: str) -> Path:
-    path = folder / "run.toml"
-    path.write_text(text, "utf-8")
-    return path
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 
 # What a value becomes
@@ -57,6 +47,7 @@ SAME: tuple[tuple[str, object, str, str, object], ...] = (
     ("derived", ["15m", "5m", "300s"], '["5m", "15m"]', "15m,5m", ("5m", "15m")),
     ("history", 5, "5", "5", 5),
     ("fill", "./second", '"./second"', "./second", "./second"),
+    ("splits", Path("splits.csv"), '"splits.csv"', "splits.csv", "splits.csv"),
     ("strategies", ["a.b:C"], '["a.b:C"]', "a.b:C", ("a.b:C",)),
     ("label", "end", '"end"', "end", "end"),
     ("zone", "America/New_York", '"America/New_York"', "America/New_York", "America/New_York"),

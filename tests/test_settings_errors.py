@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import os
 from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
 from backtape.errors import ConfigError, UnknownCalendarError
 from backtape.settings import Settings
+from settings_file import file
 
-
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("BACKTAPE_")]:
-        monkeypatch.delenv(name)
-
-
-def file(folder: Path, text: str) -> Path:
-    path = folder / "run.toml"
-    path.write_text(text, "utf-8")
-    return path
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 
 def refused(arguments: dict[str, object]) -> ConfigError:
@@ -134,6 +124,13 @@ def test_a_password_is_not_shown() -> None:
     error = refused({"fill": "postgresql://me:secret@host/x", "upkeep": {"enabled": False}})
     assert "me:***@host" in str(error)
     assert "secret" not in str(error)
+    settings = Settings(source="postgresql://me:se/cr@et@host/x?sslpassword=other", fill="csv:s3://key:secret@bucket/x")
+    for text in (repr(settings), str(settings), repr([settings]), f"{settings}"):
+        assert "postgresql://me:***@host/x?sslpassword=***" in text
+        assert "csv:s3://key:***@bucket/x" in text
+        for secret in ("secret", "se/cr", "other"):
+            assert secret not in text
+    assert settings.fill == "csv:s3://key:secret@bucket/x"
 
 
 @pytest.mark.parametrize(

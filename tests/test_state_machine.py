@@ -14,6 +14,7 @@ from backtape.errors import StateError
 from backtape.feeding import FedStream, StreamType
 from backtape.settings import Settings
 from backtape.system import SystemManager
+from effort import effort
 from hypothesis import settings as profile, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -223,8 +224,7 @@ class Commands(RuleBasedStateMachine):
 
 
 def test_commands_in_any_order_change_nothing_but_when() -> None:
-    examples = max(25, profile.default.max_examples // 4) if profile.default else 25
-    own = profile(max_examples=min(examples, 500), stateful_step_count=30, deadline=None)
+    own = profile(max_examples=effort(25, 500), stateful_step_count=30, deadline=None)
     run_state_machine_as_test(Commands, settings=own)
 
 

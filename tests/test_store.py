@@ -21,7 +21,7 @@ from backtape.repositories import MANIFEST, StoreRepository
 from backtape.repositories.manifest import Manifest, StoredFile
 from backtape.repositories.store_file import ROW_GROUP_ROWS, Rows, Slice
 from backtape.verifying import rows_faults
-from hypothesis import settings
+from effort import effort
 from oracles import MINUTE, SECOND
 from strategies import bar, quote, table, trade
 from test_parquet_repository import Watched
@@ -207,9 +207,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 def test_no_damage_ever_changes_a_value_in_silence(store: Path) -> None:
-    profile = settings.default
-    times = 1_000 if profile is not None and profile.max_examples > 100 else 100
-    chance = random.Random(7)
+    times, chance = effort(100, 1_000), random.Random(7)
     whole = outcome(store)
     assert len(whole) == 16
     files = sorted(path for path in store.rglob("*") if path.is_file() and not path.name.startswith("."))

@@ -24,6 +24,7 @@ from backtape.live import Origin, stop_at_exit
 from backtape.model import Kind
 from backtape.session import SessionLoader
 from backtape.timers import Timer, Timers, When
+from backtape.waits import wait_for_end
 from backtape.window import Window
 
 if TYPE_CHECKING:
@@ -248,15 +249,13 @@ class BacktestStreamCoordinator:
         """Stop, and wait until the thread has ended, unless this is that thread."""
         self.stop()
         if self._worker is not None and self._worker is not threading.current_thread():
-            self._worker.join()
+            wait_for_end(self._worker)
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the thread to end; return whether it has. Raise what it failed with, with its traceback."""
         self._origin.check()
-        if self._worker is not None:
-            self._worker.join(timeout_s)
-            if self._worker.is_alive():
-                return False
+        if self._worker is not None and not wait_for_end(self._worker, timeout_s):
+            return False
         if self._error is not None:
             raise self._error
         return True

@@ -183,8 +183,10 @@ class NaiveTimeError(DataError):
 class LabelError(DataError):
     """The stamps of bars contradict the declared label: they mark the other end of the interval.
 
-    Facts: those of `DataError`, and `label` (as declared), `symbol`, `session` (a date), `first_ts_ns`, `last_ts_ns`
-    (of the bars), `open_ns`, `close_ns` (of the session).
+    Facts: those of `DataError`, and `label` (as declared), `symbol`, `session` (a date), `open_ns`, `close_ns` (of the
+    session). Where the first and the last bar tell: `first_ts_ns`, `last_ts_ns`. Where trades tell, the first bar that
+    contradicts: `ts_ns`, `bar` (open, high, low, close), and the same as trades make them: `trades_own` (its interval),
+    `trades_beside` (the interval beside it, where the bar belongs).
     """
 
     label: str | None = None
@@ -194,6 +196,21 @@ class LabelError(DataError):
     last_ts_ns: int | None = None
     open_ns: int | None = None
     close_ns: int | None = None
+    ts_ns: int | None = None
+    bar: tuple[float, float, float, float] | None = None
+    trades_own: tuple[float, float, float, float] | None = None
+    trades_beside: tuple[float, float, float, float] | None = None
+
+
+class SplitError(DataError):
+    """A row of a table of splits cannot be: no symbol, no date, a ratio that is not above 0, or a split told twice.
+
+    Facts: those of `DataError`, and `symbol`, `date`, `ratio` (as they stand there).
+    """
+
+    symbol: object = None
+    date: object = None
+    ratio: object = None
 
 
 class UnknownSymbolError(DataError, LookupError):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backtape._core import Chunk, LoadedSession, Player, Tapes
 from backtape.calendars import Calendar, Session
@@ -13,7 +12,9 @@ from backtape.checks import Check, Checks
 from backtape.feeding import FedStreams
 from backtape.prefetch import Prefetch
 from backtape.session import SessionLoader
+from backtape.splits import Splits
 from backtape.timers import Timers
+from backtape.trailing import Trailing
 from backtape.window import Window
 
 
@@ -21,7 +22,8 @@ from backtape.window import Window
 class Pacing:
     """How a replay goes on.
 
-    - `speed`: times real time; 0 for as fast as events are taken. `history`: sessions before each one that are kept.
+    - `speed`: times real time; 0 for as fast as events are taken. `history`: sessions before each one that are kept,
+      adjusted for `splits`.
     - `prefetch`: whether the next session is loaded while one plays. `chunk_rows`: events planned at a time; None for
       what suits the way of reading. `timeout_s`: how long a session may take to load, in seconds; None for ever.
     """
@@ -31,6 +33,7 @@ class Pacing:
     prefetch: bool = True
     chunk_rows: int | None = None
     timeout_s: float | None = 60.0
+    splits: Splits = field(default_factory=Splits)
 
 
 Played = Generator[Chunk, None, LoadedSession | None]
@@ -61,7 +64,7 @@ class Flow:
         self._pacing = pacing
         self._streams = streams
         self._check_ns = check_ns
-        self._history: deque[LoadedSession] = deque(maxlen=pacing.history)
+        self._history = Trailing(loader, exchange, pacing.splits, pacing.history)
         self._prefetch: Prefetch[str, LoadedSession | Tapes] = Prefetch(
             self._load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
         )
@@ -158,8 +161,8 @@ class Flow:
         return self._player.wait_for_timer(at_ns)
 
     def _begin(self, loaded: LoadedSession) -> Session:
-        self._player.begin(loaded, list(self._history))
         session: Session = loaded.session
+        self._player.begin(loaded, self._history.as_of(session))
         self._timers.begin(session, self._bounds(self._index[str(session.label)])["catch_up_until_ns"])
         return session
 
@@ -210,7 +213,7 @@ class Flow:
         """Load the sessions before the first one, as many as `history` asks for; False when stopped."""
         before: list[Session] = []
         label = self._sessions[0].label if self._sessions else None
-        for _ in range(self._history.maxlen or 0):
+        for _ in range(self._history.sessions_max):
             if label is None:
                 break
             before.append(self._exchange.previous_session(label))

@@ -17,13 +17,12 @@ from backtape.calendars import calendar as calendar_of
 from backtape.model import Kind, interval_name, interval_ns, kind_of
 from backtape.normalise import Shape
 
-_PASSWORD: Final = re.compile(r"(://[^/:@\s]*:)[^@/\s]+(?=@)")
 _STRATEGY: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _UNDERSCORES_FROM: Final = 10_000
 
 
 def text_of(value: object) -> str:
-    """Return a value as TOML writes it; empty for None. A password in a URL is left out.
+    """Return a value as TOML writes it; empty for None. Passwords in URLs are left out.
 
     >>> text_of(("5m", "15m")), text_of(datetime.timedelta(seconds=90)), text_of(268435456), text_of(True)
     ('["5m", "15m"]', '"90s"', '268_435_456', 'true')
@@ -44,10 +43,19 @@ def text_of(value: object) -> str:
         inner = ", ".join(f"{key} = {text_of(item)}" for key, item in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, str | os.PathLike):
-        return json.dumps(_PASSWORD.sub(r"\1***", os.fspath(value)), ensure_ascii=False)
+        return json.dumps(without_passwords(os.fspath(value)), ensure_ascii=False)
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return f"[{', '.join(text_of(item) for item in value)}]"
     return repr(value)
+
+
+def without_passwords(text: str) -> str:
+    """Return a text as it may be shown: the passwords of a URL are left out."""
+    if "://" not in text:
+        return text
+    from backtape.repositories.sql_address import masked  # settings without a URL need no stores
+
+    return masked(text)
 
 
 def _duration_text(length: datetime.timedelta) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from backtape.errors import RepositoryTimeout
+from backtape.waits import wait_until
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -51,7 +52,7 @@ class Prefetch(Generic[_Key, _Value]):
         self.start(key)
         with self._changed:
             job = self._pending
-            came = self._changed.wait_for(lambda: self._stopped or job is None or job.is_done, self._timeout_s)
+            came = wait_until(self._changed, lambda: self._stopped or job is None or job.is_done, self._timeout_s)
             if self._stopped or job is None:
                 return None
             if not came:

@@ -21,6 +21,7 @@ from backtape.normalise import Shape
 from backtape.report import Report, report_of
 from backtape.request import check_pace
 from backtape.sources import Source
+from backtape.splits import SplitSource, splits_of
 from backtape.window import When
 
 Event = Bar | Quote | Trade | SessionOpen | SessionClose
@@ -57,6 +58,7 @@ def replay(
     flat_limit: str | datetime.timedelta | None = None,
     on_fill_failure: Literal["report", "raise"] = "report",
     timeout: float = 60.0,
+    splits: SplitSource | None = None,
 ) -> Replay:
     """Make a replay of market history in strict order, session by session.
 
@@ -90,6 +92,9 @@ def replay(
         on_fill_failure: what to do where `fill` fails or contradicts the source: "report" it in `fills` and leave the
             gaps, or "raise" FillError.
         timeout: how long a session may take to load, in seconds; 0 for ever.
+        splits: a table (or the path of one, CSV or Parquet) with columns symbol, date (first session at the new terms)
+            and ratio (new shares for an old one). Rows come as they are stored; `SymbolData.history` is adjusted to the
+            terms of the session that plays, by no later split.
 
     Raises:
         ConfigError: an argument that makes no sense, with what would.
@@ -115,7 +120,7 @@ def replay(
         on_bad_rows=on_bad_rows,
         on_label=on_label,
         filling=Filling(fill, flat_limit, on_failure=on_fill_failure),
-        pacing=Pacing(speed, history, prefetch, chunk_rows, timeout or None),
+        pacing=Pacing(speed, history, prefetch, chunk_rows, timeout or None, splits_of(splits)),
     )
     return Replay(coordinator)
 

@@ -47,7 +47,7 @@ def request_of(
     on_bad_rows: Literal["raise", "quarantine"],
     on_label: Literal["raise", "warn", "ignore"],
     label: Literal["start", "end"],
-    flat_limit: str | datetime.timedelta | None,
+    flat_limit: str | datetime.timedelta | None = None,
 ) -> Request:
     """Return the arguments of a replay as a request.
 

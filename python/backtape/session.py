@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from backtape._core import LoadedSession, Tapes, load_session
 from backtape.calendars import Session
 from backtape.checks import Check
-from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, LabelError, UnknownSymbolError
+from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, UnknownSymbolError
 from backtape.filling import Filler, FillOutcome, Gap
+from backtape.label_check import LabelCheck, Witness
 from backtape.model import Kind, TapeInfo, interval_name
 from backtape.repositories.base import Repository, TellsByTime
 from backtape.repositories.memory import MemoryRepository
@@ -46,6 +46,7 @@ class SessionLoader:
         self.fills: list[FillOutcome] = []
         self.tapes = _asked_for(repository, request, within_ns) if repository is not None else ()
         self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
+        self._labels = LabelCheck(request, self.tapes)
         self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
 
     def check_fed(self, tape: TapeInfo, kinds: tuple[Kind, ...]) -> None:
@@ -71,6 +72,11 @@ class SessionLoader:
                 value=tape.kind,
             )
 
+    @property
+    def request(self) -> Request:
+        """What it was asked for."""
+        return self._request
+
     def load(
         self, session: Session, *, catch_up_until_ns: int | None = None, until_ns: int | None = None
     ) -> LoadedSession:
@@ -80,9 +86,10 @@ class SessionLoader:
             DataError: rows that cannot be replayed as they are.
             RepositoryError: the repository failed.
         """
-        tapes = self.rows(session)
+        witness = self._labels.witness(session)
+        tapes = self.rows(session, witness)
         loaded = self.made_ready(tapes, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
-        self._check_label(loaded, session)
+        self._labels.check(loaded, session, witness)
         filled = self._filled(session, loaded, tapes)
         if filled is not None:
             loaded = self.made_ready(filled, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
@@ -95,11 +102,12 @@ class SessionLoader:
             DataError: rows that cannot be replayed as they are.
             RepositoryError: the repository failed.
         """
-        tapes = self.rows(session)
+        witness = self._labels.witness(session)
+        tapes = self.rows(session, witness)
         if not self.tapes:
             return tapes
         loaded = self.made_ready(tapes, session)
-        self._check_label(loaded, session)
+        self._labels.check(loaded, session, witness)
         return self._filled(session, loaded, tapes) or tapes
 
     @property
@@ -136,10 +144,6 @@ class SessionLoader:
         tapes = self._resident if self._resident is not None else self._read(request, *session.range)
         return self.made_ready(tapes, session)
 
-    def rows(self, session: Session) -> Tapes:
-        """Return the repository's rows of a session, before hours, gaps and derived bars."""
-        return self._resident if self._resident is not None else self._read(self._request, *session.range)
-
     def made_ready(
         self,
         tapes: Tapes,
@@ -167,7 +171,15 @@ class SessionLoader:
             until_ns=until_ns,
         )
 
-    def _read(self, request: Request, start_ns: int, end_ns: int) -> Tapes:
+    def rows(self, session: Session, witness: Witness | None = None) -> Tapes:
+        """Return the repository's rows of a session, before hours, gaps and derived bars."""
+        if self._resident is None:
+            return self._read(self._request, *session.range, witness)
+        if witness is not None and self._repository is not None:
+            witness.read(self._repository)
+        return self._resident
+
+    def _read(self, request: Request, start_ns: int, end_ns: int, witness: Witness | None = None) -> Tapes:
         tapes = Tapes()
         asked = [tape for tape in self.tapes if tape.kind in request.kinds]
         for tape in asked:
@@ -194,6 +206,8 @@ class SessionLoader:
                     on_bad_rows=request.on_bad_rows,
                     only_source=only_source,
                 )
+                if witness is not None:
+                    witness.see(kind, interval_ns, piece)
         return tapes
 
     def _filled(self, session: Session, loaded: LoadedSession, tapes: Tapes) -> Tapes | None:
@@ -203,32 +217,6 @@ class SessionLoader:
         filled, outcome = self._filler.fill(session, loaded, tapes)
         self.fills.append(outcome)
         return filled
-
-    def _check_label(self, loaded: LoadedSession, session: Session) -> None:
-        """One tape alone can deceive, so tapes that agree with the label outvote the others."""
-        if self._request.on_label == "ignore":
-            return
-        odd = loaded.label_contradictions()
-        if not odd or loaded.label_confirmations() >= len(odd):
-            return
-        tape, first_ns, last_ns, late = odd[0]
-        other = "end" if self._request.label == "start" else "start"
-        error = LabelError(
-            f'tape {tape}, session {session.label}: with label="{self._request.label}" its first bar starts at'
-            f" {first_ns} ns and its last at {last_ns} ns, but the session runs from {session.open_ns} to"
-            f" {session.close_ns} ns: the bars are one interval too {'late' if late else 'early'}; give"
-            f' label="{other}", or on_label="ignore" if the stamps are right',
-            tape=tape,
-            label=self._request.label,
-            session=session.label,
-            first_ts_ns=first_ns,
-            last_ts_ns=last_ns,
-            open_ns=session.open_ns,
-            close_ns=session.close_ns,
-        )
-        if self._request.on_label == "raise":
-            raise error
-        warnings.warn(str(error), stacklevel=2)
 
 
 def _asked_for(repository: Repository, request: Request, within_ns: tuple[int, int] | None) -> tuple[TapeInfo, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, reduce
 from pathlib import Path
 from typing import Final, Literal
@@ -157,6 +157,12 @@ class Settings(BaseSettings):
         ' with fill = "flat" five minutes',
         examples=["5m"],
     )
+    splits: knobs.Place | None = Field(
+        default=None,
+        description="a table of splits, CSV or Parquet with columns symbol, date and ratio (new shares for an old one):"
+        " the bars of trailing days are adjusted to the terms of the day that plays",
+        examples=["./splits.csv"],
+    )
     strategies: knobs.Strategies = Field(
         default=(), description='strategies that run on the stream, as "module:Class" each'
     )
@@ -250,6 +256,11 @@ class Settings(BaseSettings):
     def __eq__(self, other: object) -> bool:
         """Whether all values are equal, wherever they are from."""
         return isinstance(other, Settings) and self.__dict__ == other.__dict__
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """What `repr` and `str` show: all values, without the passwords of URLs."""
+        for name, value in super().__repr_args__():
+            yield name, knobs.without_passwords(value) if isinstance(value, str) else value
 
     def origins(self) -> dict[str, str]:
         """Return for each knob where its value is from: "default", "argument", "environment NAME" or "file PATH".

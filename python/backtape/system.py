@@ -23,6 +23,7 @@ from backtape.report import Report, report_of
 from backtape.session_data import SessionData
 from backtape.settings import Settings
 from backtape.sources import Source
+from backtape.splits import SplitSource, splits_of
 from backtape.strategy import Strategy
 from backtape.time_manager import TimeManager
 from backtape.upkeep import DataUpkeepThread
@@ -31,7 +32,8 @@ from backtape.upkeep import DataUpkeepThread
 class SystemManager:
     """The running system. As a context manager it stops when left. Several may live in one process.
 
-    `settings`: every knob; `source` and `fill` stand in for those of the settings and may be tables in memory.
+    `settings`: every knob; `source`, `fill` and `splits` stand in for those of the settings and may be tables in
+    memory.
     `strategies`: called on the coordinator's own thread once the system is started; without any the caller takes the
     events from `data.stream_bars()`.
 
@@ -48,11 +50,13 @@ class SystemManager:
         *,
         source: Source | None = None,
         fill: Source | None = None,
+        splits: SplitSource | None = None,
         strategies: Sequence[Strategy] = (),
     ) -> None:
         self.settings = settings if settings is not None else Settings()
         self._source = source if source is not None else self.settings.source
         self._fill = fill if fill is not None else self.settings.fill
+        self._splits = splits if splits is not None else self.settings.splits
         self._origin = Origin("this system")
         self._lock = threading.Lock()
         self._has_run = False
@@ -267,6 +271,7 @@ class SystemManager:
                 prefetch=own.prefetch,
                 chunk_rows=own.chunk_rows,
                 timeout_s=own.repository_timeout or None,
+                splits=splits_of(self._splits),
             ),
             filling=Filling(
                 self._fill,

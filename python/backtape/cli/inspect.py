@@ -9,12 +9,11 @@ import typer
 from backtape.cli.console import Debug, examples, one_line_errors, output
 from backtape.cli.figures import count, plural, size
 from backtape.cli.options import Calendar, Source, Zone
-from backtape.model import Kind, interval_name
+from backtape.model import TapeInfo, interval_name
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    import pyarrow as pa
     from rich.table import Table
 
     from backtape.calendars import Calendar as ExchangeCalendar
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from backtape.repositories import Inspection, KindSummary, Repository
 
 _NAMES_MAX: Final = 8
-_TRADES_NS: Final = 1_800_000_000_000
 
 
 def add_to(app: typer.Typer) -> None:
@@ -107,18 +105,17 @@ def _by_trades(
     repository: Repository, summary: KindSummary, found: Inspection, known: ExchangeCalendar
 ) -> TradeEvidence | None:
     """What trades of the half hour after the last open say of the label; None where they say nothing."""
-    from backtape.label_evidence import label_by_trades
+    from backtape.label_check import Witness
 
     traded = {symbol for other in found.kinds if other.kind == "trade" for symbol in other.symbols}
     symbols = [symbol for symbol in summary.symbols if symbol in traded]
     if not symbols or summary.last_ns is None:
         return None
-    open_ns = known.session_of(summary.last_ns).open_ns
-    times = open_ns, open_ns + _TRADES_NS
-    bars = _rows(repository, "bar", summary.interval_ns, symbols[0], times)
-    trades = _rows(repository, "trade", 0, symbols[0], times)
-    evidence = label_by_trades(bars, trades, interval_ns=summary.interval_ns) if bars and trades else None
-    return evidence if evidence is not None and evidence.label is not None else None
+    tape = TapeInfo("bar", summary.interval_ns, symbols[0])
+    witness = Witness(tape, known.session_of(summary.last_ns).open_ns)
+    witness.read(repository)
+    evidence = witness.evidence("start")
+    return evidence if evidence.label is not None else None
 
 
 def _guess(repository: Repository, summary: KindSummary, known: ExchangeCalendar) -> Guess | None:
@@ -131,14 +128,3 @@ def _guess(repository: Repository, summary: KindSummary, known: ExchangeCalendar
     while len(sessions) < SESSIONS_MAX and sessions[0].open_ns > summary.first_ns:
         sessions.insert(0, known.previous_session(sessions[0].label))
     return guess_label(repository, interval_ns=summary.interval_ns, symbols=summary.symbols, sessions=sessions)
-
-
-def _rows(repository: Repository, kind: Kind, interval_ns: int, symbol: str, times: tuple[int, int]) -> pa.Table | None:
-    """Rows of one symbol between two times, sorted; None without any."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    read = repository.read(kind, interval_ns=interval_ns, symbols=[symbol], start_ns=times[0], end_ns=times[1])
-    parts = [piece.rows if piece.symbol is not None else piece.rows.drop_columns(["symbol"]) for piece in read]
-    rows = pa.concat_tables(parts) if parts else None
-    return rows.filter(pc.is_valid(rows["ts"])).sort_by("ts") if rows is not None else None

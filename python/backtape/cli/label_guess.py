@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from backtape.label_evidence import Evidence
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,12 +22,8 @@ SESSIONS_MAX: Final = 3
 
 
 @dataclass(frozen=True)
-class Guess:
-    """Which end stamps a bar, and how many openings spoke for it out of all that were looked at."""
-
-    label: Literal["start", "end"] | None
-    agreeing: int
-    looked_at: int
+class Guess(Evidence):
+    """What openings say."""
 
     def __str__(self) -> str:
         if self.label is None:
@@ -49,11 +47,7 @@ def guess_label(
             if opening or after:
                 looked_at += 1
                 starts += opening - before >= after - opening
-    if looked_at and starts * 3 >= looked_at * 2:
-        return Guess("start", starts, looked_at)
-    if looked_at and (looked_at - starts) * 3 >= looked_at * 2:
-        return Guess("end", looked_at - starts, looked_at)
-    return Guess(None, starts, looked_at)
+    return Guess.of(starts, looked_at - starts)
 
 
 def _volumes(

@@ -48,6 +48,10 @@ def run(
     ] = None,
     speed: Annotated[float | None, typer.Option(metavar="N", help="Times real time; 0 is flat out.")] = None,
     source: Annotated[str | None, typer.Option(metavar="PATH", help="Where the market data are.")] = None,
+    splits: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Splits that trailing days are adjusted for: CSV or Parquet."),
+    ] = None,
     start: Start = None,
     end: End = None,
     out: Annotated[
@@ -66,7 +70,8 @@ def run(
         from backtape.cli.strategies import strategies_of, working_directory_first
         from backtape.settings import Settings
 
-        asked = {"strategies": strategy or None, "speed": speed, "source": source, "start": start, "end": end}
+        asked = {"strategies": strategy or None, "speed": speed, "source": source, "splits": splits}
+        asked |= {"start": start, "end": end}
         arguments = {name: value for name, value in asked.items() if value is not None}
         settings = Settings(**arguments) if file is None else Settings.load(file, **arguments)
         _check(settings, out)

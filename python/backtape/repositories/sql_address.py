@@ -28,16 +28,16 @@ _MUST_BE_ENCODED: Final = re.compile(r"[/?#@\[\]\s]|%(?![0-9A-Fa-f]{2})")
 
 
 def masked(url: str) -> str:
-    """Return a URL without its passwords; what is no URL comes back as it is.
+    """Return a URL without its passwords, also one with a word before it; what is no URL comes back as it is.
 
-    >>> masked("postgresql://ann:se/cr@et@host/db?sslpassword=x&a=b"), masked("bars/2024")
-    ('postgresql://ann:***@host/db?sslpassword=***&a=b', 'bars/2024')
+    >>> masked("postgresql://ann:se/cr@et@host/db?sslpassword=x&a=b"), masked("csv:s3://a:b@c"), masked("bars/2024")
+    ('postgresql://ann:***@host/db?sslpassword=***&a=b', 'csv:s3://a:***@c', 'bars/2024')
     """
-    found = _URL.fullmatch(url)
-    if found is None:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         return url
-    rest = _LOGIN.sub(rf"\g<user>:{_HIDDEN}@", found[2])
-    return f"{found[1]}://" + _QUERY_SECRET.sub(rf"\1{_HIDDEN}", rest)
+    rest = _LOGIN.sub(rf"\g<user>:{_HIDDEN}@", rest)
+    return scheme + separator + _QUERY_SECRET.sub(rf"\1{_HIDDEN}", rest)
 
 
 def system_of(url: str) -> System | None:
