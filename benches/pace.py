@@ -11,6 +11,11 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
+import json
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -45,23 +50,44 @@ def _lateness_ms(replay: backtape.Replay, speed: float, seconds: float) -> Itera
             return
 
 
+def _bare_ms(step_s: float, seconds: float) -> Iterator[float]:
+    """How late a wait on a condition that nobody signals returns, instant after instant."""
+    condition, start = threading.Condition(), time.perf_counter()
+    with condition:
+        for due_s in itertools.count(step_s, step_s):
+            while (left_s := start + due_s - time.perf_counter()) > 0:
+                condition.wait(left_s)
+            yield 1e3 * (time.perf_counter() - start - due_s)
+            if due_s > seconds:
+                return
+
+
+def _line(name: str, late_ms: list[float]) -> str:
+    p50, p90, p99 = np.percentile(late_ms, [50, 90, 99])
+    return f"{name:<14} p50 {p50:.3f}  p90 {p90:.3f}  p99 {p99:.3f}  most {max(late_ms):.3f}"
+
+
 def main() -> None:
     """Print percentiles of lateness in ms, and the share of one core that the process used."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--speed", type=float, default=60.0)
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--bare", action="store_true", help="only the bare wait; its lateness as JSON")
     asked = parser.parse_args()
+    if asked.bare:
+        print(json.dumps(list(_bare_ms(60 / asked.speed, asked.seconds))))
+        return
     replay = backtape.replay(_bars(asked.symbols), start=_DAY, end=_DAY, speed=asked.speed)
+    beside = subprocess.Popen([sys.executable, __file__, "--bare", *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
     busy, start = time.process_time(), time.perf_counter()
-    late = np.array(list(_lateness_ms(replay, asked.speed, asked.seconds)))
+    late = list(_lateness_ms(replay, asked.speed, asked.seconds))
     cost = 100 * (time.process_time() - busy) / (time.perf_counter() - start)
     replay.stop()
-    p50, p90, p99 = np.percentile(late, [50, 90, 99])
+    bare, _ = beside.communicate()
     print(f"{asked.symbols} symbols at {asked.speed:g}x, {len(late)} instants: late by ms")
-    print(
-        f"p50 {p50:.3f}  p90 {p90:.3f}  p99 {p99:.3f}  most {late.max():.3f}; {cost:.2f} % of a core, events included"
-    )
+    print(f"{_line('backtape', late)}; {cost:.2f} % of a core, events included")
+    print(_line("a bare wait", json.loads(bare)))
 
 
 if __name__ == "__main__":

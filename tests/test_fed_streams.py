@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 
 import backtape
 import exchange_days
+import numpy as np
 import polars
 import pyarrow as pa
 import pytest
@@ -68,6 +70,11 @@ def as_events(rows: list[Row]) -> list[backtape.Event]:
 Feed = Callable[[FedStream, list[Row]], object]
 FORMS: dict[str, Feed] = {
     "dicts": lambda queue, rows: [queue.feed(row) for row in as_dicts(rows)],
+    "dicts of numpy's numbers": lambda queue, rows: [
+        queue.feed({name: value if name == "ts" else np.float64(value) for name, value in row.items()})  # type: ignore[arg-type]
+        for row in as_dicts(rows)
+    ],
+    "other mappings": lambda queue, rows: [queue.feed(MappingProxyType(row)) for row in as_dicts(rows)],
     "a list of dicts": lambda queue, rows: queue.feed(as_dicts(rows)),
     "events": lambda queue, rows: [queue.feed(event) for event in as_events(rows)],  # type: ignore[arg-type]  # rows
     "a list of events": lambda queue, rows: queue.feed(as_events(rows)),  # type: ignore[arg-type]  # rows
@@ -97,6 +104,48 @@ def test_rows_may_be_fed_in_every_form(stream: StreamType, form: str) -> None:
     assert facts(made.replay()) == facts(loaded)
     assert made.digest == loaded.digest
     assert run.queue_stats()[0].accepted == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("changed", "value"),
+    [
+        ("close", float("nan")),
+        ("close", None),
+        ("close", "much"),
+        ("high", 0.5),
+        ("volume", -1.0),
+        ("volume", float("inf")),
+        ("ts", DAY.open + 1),
+        ("ts", 1.5),
+        ("ts", "now"),
+        ("ts", 1 << 70),
+    ],
+)
+def test_a_bad_row_is_told_alike_whatever_it_comes_in(changed: str, value: object) -> None:
+    row = as_dicts(BARS)[0] | {changed: value}
+    told = []
+    for same in (row, MappingProxyType(row), [row]):
+        made, _, queue = registered()
+        with pytest.raises((DataError, OverflowError, TypeError, ValueError)) as fault:
+            queue.feed(same)
+        told.append((fault.type, str(fault.value)))
+        queue.feed(as_dicts(BARS)[0])
+        queue.end(1)
+        assert len(played(made)) == 1
+    assert told[0] == told[1]
+    assert told[0][0] is told[2][0]
+
+
+def test_an_event_of_another_symbol_or_kind_is_refused_alone_too() -> None:
+    _, _, queue = registered()
+    (other,) = as_events(BARS[:1])
+    assert isinstance(other, backtape.Bar)
+    _, _, trades = registered(StreamType.TICK)
+    with pytest.raises(SchemaError, match="belongs to A bar, but was fed to A trade"):
+        trades.feed(other)
+    stranger = backtape.Bar("B", "1m", DAY.open, 1.0, 1.0, 1.0, 1.0, 1.0)
+    with pytest.raises(SchemaError, match="belongs to B bar, but was fed to A bar"):
+        queue.feed(stranger)
 
 
 def test_an_empty_batch_is_no_fault_and_no_end() -> None:

@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "Feeds", "Gap", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_session"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_session"]
 
 @final
 class Bar:
@@ -176,6 +176,11 @@ class Chunk:
         """
         The chunk's instants, each taken as a whole.
         """
+    @property
+    def only(self, /) -> type | None:
+        """
+        The class of all events that may be taken now, where they are of one; else `None`.
+        """
 
 @final
 class Columns:
@@ -301,6 +306,17 @@ class Columns:
         """
 
 @final
+class FedInput:
+    """
+    The door of one fed stream for single rows that need no second look.
+    """
+    def feed_row(self, /, row: Any) -> tuple[int, int] | None:
+        """
+        Feeds one row, a dict of its numbers or an event of this stream, waiting for room. Returns the rows accepted and the
+        stale ones; `None` for anything else and for rows that are not clean, with which nothing is done.
+        """
+
+@final
 class Feeds:
     """
     Streams that are fed while a replay runs: bounded queues, promises, and the rows of the current session.
@@ -335,6 +351,10 @@ class Feeds:
         """
         Feeds one row: its stamp (ns UTC) and its numbers in the order of the canonical columns. Returns the rows accepted
         and the stale ones.
+        """
+    def input(self, /, number: SupportsIndex) -> FedInput:
+        """
+        The door of a stream for single rows.
         """
     def register(self, /, kind: str, interval_ns: SupportsIndex, symbol: str) -> int:
         """

@@ -147,6 +147,12 @@ def _by_event(chunks: Iterator[Chunk], hooks: dict[type, list[Hook]]) -> None:
     if not several:
         find = lone.get
         for chunk in chunks:
+            only = chunk.only
+            hook = None if only is None else find(only)
+            if hook is not None:  # a choice for each event would cost half as much as the event
+                for event in chunk:
+                    hook(event)
+                continue
             for event in chunk:
                 hook = find(type(event))
                 if hook is not None:

@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from backtape._core import Bar, Feeds, Quote, Tapes, Trade
+from backtape._core import Bar, FedInput, Feeds, Quote, Tapes, Trade
 from backtape.arrow_types import ArrowStreamable
 from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, SchemaError, StateError
 from backtape.live import Origin
@@ -81,6 +81,8 @@ class FedStreams:
     def __init__(self, feeding: Feeding, *, on_bad_rows: str, zone: datetime.tzinfo) -> None:
         self._feeds = Feeds(feeding.queue_rows, feeding.queue_bytes, feeding.idle_timeout_s, on_bad_rows)
         self._numbers: dict[TapeInfo, int] = {}
+        self._inputs: dict[TapeInfo, FedInput] = {}
+        self._found: dict[tuple[str, StreamType, str | None], TapeInfo] = {}
         self._zone = zone
         self._origin = Origin("this replay")
 
@@ -110,8 +112,10 @@ class FedStreams:
                 kind=tape.kind,
                 interval_ns=tape.interval_ns,
             )
-        self._numbers[tape] = self._feeds.register(tape.kind, tape.interval_ns, tape.symbol)
-        return FedStream(self, tape)
+        number = self._numbers[tape] = self._feeds.register(tape.kind, tape.interval_ns, tape.symbol)
+        self._inputs[tape] = self._feeds.input(number)
+        self._found.clear()
+        return FedStream(self, tape, self._inputs[tape])
 
     def find(self, symbol: str, stream: StreamType, interval: str | None = None) -> TapeInfo:
         """Return the open stream of a symbol.
@@ -119,11 +123,15 @@ class FedStreams:
         Raises:
             StateError: there is none, or there are several intervals and none is named.
         """
+        known = self._found.get((symbol, stream, interval))
+        if known is not None:
+            return known
         kind = stream.kind
         found = [tape for tape in self._numbers if tape.symbol == symbol and tape.kind == kind]
         if interval is not None:
             found = [tape for tape in found if tape.kind != "bar" or tape.interval_ns == interval_ns(interval)]
         if len(found) == 1:
+            self._found[symbol, stream, interval] = found[0]
             return found[0]
         there = ", ".join(f"{tape.symbol} {tape.kind}" for tape in self._numbers) or "none"
         why = "several intervals are" if found else "it is not"
@@ -141,6 +149,9 @@ class FedStreams:
             FeedError: the stream has ended.
             StateError: the replay is over.
         """
+        fed = self._inputs[tape].feed_row(rows)
+        if fed is not None:
+            return fed
         self._origin.check()
         number = self._numbers[tape]
         if isinstance(rows, Bar | Quote | Trade | Mapping):
@@ -251,9 +262,10 @@ class FedStream:
     error there (`FeedAbandonedError`), not the end of the stream.
     """
 
-    def __init__(self, streams: FedStreams, tape: TapeInfo) -> None:
+    def __init__(self, streams: FedStreams, tape: TapeInfo, rows_in: FedInput) -> None:
         self._streams = streams
         self._tape = tape
+        self._input = rows_in
         self._is_used = False
         self._is_ended = False
 
@@ -265,7 +277,8 @@ class FedStream:
     def feed(self, rows: ArrowStreamable | Row | Sequence[Row]) -> tuple[int, int]:
         """Feed a table, a batch, one row or several; see `BacktestStreamCoordinator.feed_data`."""
         self._is_used = True
-        return self._streams.feed(self._tape, rows)
+        fed = self._input.feed_row(rows)  # most single rows end here
+        return self._streams.feed(self._tape, rows) if fed is None else fed
 
     def advance(self, until: When) -> None:
         """Promise that no row known before `until` (ns UTC or a datetime) will come."""

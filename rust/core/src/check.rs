@@ -6,7 +6,11 @@ use crate::rows::Rows;
 use crate::twice::same_bar;
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
+
+/// The most number columns that rows of any kind have.
+pub const COLUMNS_MAX: usize = 5;
 
 /// What to do with a bad row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,12 +147,22 @@ fn is_clean(key: &TapeKey, raw: &RawRows) -> bool {
         Kind::Bar => ts.windows(2).fold(true, |ok, pair| ok & (pair[0] < pair[1])),
         _ => ts.windows(2).fold(true, |ok, pair| ok & (pair[0] <= pair[1])),
     };
-    no_null && ordered && values_are_clean(key, raw)
+    let columns: Vec<&[f64]> = raw.values.iter().map(|(column, _)| &**column).collect();
+    no_null && ordered && values_are_clean(key, ts, &columns)
 }
 
-fn values_are_clean(key: &TapeKey, raw: &RawRows) -> bool {
+/// Whether one row would pass [`check`] as it is. `values`: its numbers in the order of [`Kind::columns`].
+pub fn is_clean_row(key: &TapeKey, ts_ns: i64, values: &[f64]) -> bool {
+    let mut columns: [&[f64]; COLUMNS_MAX] = [&[]; COLUMNS_MAX];
+    for (column, value) in columns.iter_mut().zip(values) {
+        *column = slice::from_ref(value);
+    }
+    values_are_clean(key, slice::from_ref(&ts_ns), &columns[..values.len()])
+}
+
+fn values_are_clean(key: &TapeKey, ts_ns: &[i64], columns: &[&[f64]]) -> bool {
     let prices = key.kind.prices();
-    let numbers = raw.values.iter().enumerate().all(|(c, (column, _))| match (key.kind, c < prices) {
+    let numbers = columns.iter().enumerate().all(|(c, column)| match (key.kind, c < prices) {
         (Kind::Quote, true) => column.iter().fold(true, |ok, v| ok & !v.is_infinite()),
         (_, true) => column.iter().fold(true, |ok, v| ok & v.is_finite()),
         (_, false) => column.iter().fold(true, |ok, &v| ok & (0.0..f64::INFINITY).contains(&v)),
@@ -156,10 +170,10 @@ fn values_are_clean(key: &TapeKey, raw: &RawRows) -> bool {
     if key.kind != Kind::Bar {
         return numbers;
     }
-    let ([high, low], ts) = ([1, 2].map(|c| &raw.values[c].0), &raw.ts_ns.0);
+    let [high, low] = [1, 2].map(|c| columns[c]);
     numbers
         && high.iter().zip(low.iter()).fold(true, |ok, (high, low)| ok & (high >= low))
-        && is_on_grid(ts, key.interval_ns)
+        && is_on_grid(ts_ns, key.interval_ns)
 }
 
 /// A division costs more than all other checks of a row together, and most steps are one interval.
@@ -329,6 +343,28 @@ mod tests {
         };
         let checked = check(&key(Kind::Trade), &"f".into(), trades, OnBadRows::Raise).expect("clean");
         assert_eq!((checked.rows.len(), checked.dropped.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_row_alone_is_clean_where_a_batch_of_it_passes_unchanged() {
+        let numbers = [f64::NAN, f64::INFINITY, -1.0, 0.0, 1.0, 2.0];
+        for (kind, ts_ns) in [(Kind::Trade, 5), (Kind::Quote, 5), (Kind::Bar, MINUTE), (Kind::Bar, 5)] {
+            let columns = kind.columns().len();
+            for drawn in 0..numbers.len().pow(columns as u32) {
+                let values: Vec<f64> =
+                    (0..columns).map(|c| numbers[drawn / numbers.len().pow(c as u32) % numbers.len()]).collect();
+                let raw = RawRows {
+                    numbers: RowNumbers::From(0),
+                    ts_ns: (vec![ts_ns].into(), None),
+                    values: values.iter().map(|&value| (vec![value].into(), None)).collect(),
+                };
+                let unchanged = check(&key(kind), &"f".into(), raw, OnBadRows::Raise).is_ok_and(|checked| {
+                    let bits = |value: f64| if value.is_nan() { 0 } else { value.to_bits() + 1 };
+                    checked.rows.values.iter().zip(&values).all(|(column, &value)| bits(column[0]) == bits(value))
+                });
+                assert_eq!(is_clean_row(&key(kind), ts_ns, &values), unchanged, "{kind:?} {ts_ns} {values:?}");
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod fills;
 pub mod flat;
 pub mod gaps;
 pub mod gather;
+pub mod growing;
 pub mod key;
 pub mod label;
 pub mod late;

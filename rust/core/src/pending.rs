@@ -10,9 +10,9 @@ pub struct Pending {
     kind: Kind,
     /// How long after its stamp a row is known.
     lag_ns: i64,
-    ts_ns: Vec<i64>,
-    values: Vec<Vec<f64>>,
-    dropped: Vec<Dropped>,
+    pub(crate) ts_ns: Vec<i64>,
+    pub(crate) values: Vec<Vec<f64>>,
+    pub(crate) dropped: Vec<Dropped>,
 }
 
 impl Pending {
@@ -60,18 +60,17 @@ impl Pending {
         }
     }
 
+    /// Adds one checked row, not older than the last one.
+    pub fn push_row(&mut self, ts_ns: i64, numbers: &[f64]) {
+        self.ts_ns.push(ts_ns);
+        for (values, &number) in self.values.iter_mut().zip(numbers) {
+            values.push(number);
+        }
+    }
+
     /// Notes rows that were left out.
     pub fn push_dropped(&mut self, mut dropped: Vec<Dropped>) {
         self.dropped.append(&mut dropped);
-    }
-
-    /// Puts later rows behind these.
-    pub fn append(&mut self, mut later: Self) {
-        self.ts_ns.append(&mut later.ts_ns);
-        for (values, column) in self.values.iter_mut().zip(&mut later.values) {
-            values.append(column);
-        }
-        self.dropped.append(&mut later.dropped);
     }
 
     /// Takes the rows known before a time, and stamped before `end_ns`, off the front, and with them what was left out
@@ -93,12 +92,6 @@ impl Pending {
         self.dropped = later;
         Self { kind: self.kind, lag_ns, ts_ns, values, dropped }
     }
-
-    /// A copy as rows, and what was left out.
-    pub fn to_rows(&self) -> (Rows, &[Dropped]) {
-        let values = self.values.iter().map(|column| column.iter().copied().collect()).collect();
-        (Rows { kind: self.kind, ts_ns: self.ts_ns.iter().copied().collect(), values, filled: None }, &self.dropped)
-    }
 }
 
 #[cfg(test)]
@@ -119,10 +112,9 @@ mod tests {
         let mut pending = trades(&[1, 2, 2, 5]);
         pending.push_dropped(vec![Dropped { at_ns: 2, why: Why::Stale }]);
         let front = pending.take_before(2, 9);
-        assert_eq!((front.len(), front.to_rows().1.len(), pending.first_known_ns()), (1, 0, Some(2)));
-        let mut front = front;
-        front.append(pending.take_before(9, 3));
-        assert_eq!((front.last_row(), front.to_rows().1.len()), (Some((2, vec![2.0, 4.0])), 1));
+        assert_eq!((front.len(), front.dropped.len(), pending.first_known_ns()), (1, 0, Some(2)));
+        let front = pending.take_before(9, 3);
+        assert_eq!((front.last_row(), front.dropped.len()), (Some((2, vec![2.0, 4.0])), 1));
         assert_eq!((pending.len(), pending.last_known_ns(), pending.bytes()), (1, Some(5), 24));
     }
 

@@ -24,6 +24,12 @@ impl Rows {
         Self { kind, ts_ns: ScalarBuffer::from(Vec::new()), values, filled: None }
     }
 
+    /// One row of a kind. `values`: its numbers in the order of [`Kind::columns`].
+    pub fn one(kind: Kind, ts_ns: i64, values: &[f64]) -> Self {
+        let values = values.iter().map(|&value| vec![value].into()).collect();
+        Self { kind, ts_ns: vec![ts_ns].into(), values, filled: None }
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
         self.ts_ns.len()

@@ -5,6 +5,8 @@
 //! one feeder may well feed several streams in turn; beyond it the feeder is told which stream it is that says nothing.
 
 pub use crate::fault::Fault;
+pub use crate::queues::Limits;
+use crate::queues::{Queues, Room};
 use crate::stream::Stream;
 pub use crate::stream::{Fed, Standing, StreamStats};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
@@ -13,17 +15,6 @@ use backtape_core::check::{Checked, OnBadRows};
 use backtape_core::key::TapeKey;
 use backtape_core::pending::Pending;
 use std::time::Duration;
-
-/// How much may wait, and for how long a stream may be silent while the merge waits for it.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Rows of one stream; a feeder waits while there are so many.
-    pub rows: usize,
-    /// Bytes of one stream, which no wait makes soft.
-    pub bytes: usize,
-    /// The longest silence; `None` for any.
-    pub silence: Option<Duration>,
-}
 
 /// What a wait for the frontier came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,37 +27,13 @@ pub enum Frontier {
     Stopped,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    streams: Vec<Stream>,
-    /// Up to where the merge has asked for rows, while it waits for more.
-    waits_beyond_ns: Option<i64>,
-    waits_since: Option<Duration>,
-    /// Whether the merge has asked for anything yet.
-    begun: bool,
-    stopped: bool,
-}
-
-impl State {
-    fn frontier_ns(&self) -> i64 {
-        let open = self.streams.iter().filter(|stream| stream.standing != Standing::Ended);
-        open.map(|stream| stream.promised_ns).min().unwrap_or(i64::MAX)
-    }
-
-    /// The stream that keeps the merge from going on, if it waits.
-    fn waited_for(&self) -> Option<&Stream> {
-        let beyond_ns = self.waits_beyond_ns?;
-        self.streams.iter().find(|stream| stream.holds(beyond_ns))
-    }
-}
-
 /// All fed streams of one replay.
 #[derive(Debug)]
 pub struct Feeds<W: Wall = MachineWall> {
     wall: W,
     limits: Limits,
     on_bad: OnBadRows,
-    state: Mutex<State>,
+    state: Mutex<Queues>,
     /// Signalled when a stream gives a row, a promise or an end: the merge may go on.
     moved: Condvar,
     /// Signalled when rows were taken, and when the merge begins to wait: feeders may go on.
@@ -87,7 +54,7 @@ impl<W: Wall> Feeds<W> {
         Self { wall, limits, on_bad, state: Mutex::default(), moved, room }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
         lock(&self.state)
     }
 
@@ -103,41 +70,42 @@ impl<W: Wall> Feeds<W> {
     /// # Errors
     /// [`Fault::Stopped`], [`Fault::Ended`], [`Fault::Stalled`], or two different bars under one stamp.
     pub fn feed(&self, number: usize, rows: &Checked, at_most: Duration) -> Result<Option<Fed>, Fault> {
-        let until = self.wall.now().saturating_add(at_most);
+        let push = |stream: &mut Stream| Ok(stream.push(&rows.rows, rows.dropped.clone(), self.on_bad)?);
+        self.put(number, rows.rows.bytes(), at_most, push)
+    }
+
+    /// Puts one checked row of a stream in; see [`Feeds::feed`].
+    ///
+    /// # Errors
+    /// As [`Feeds::feed`].
+    pub fn feed_row(&self, number: usize, ts_ns: i64, values: &[f64], at_most: Duration) -> Result<Option<Fed>, Fault> {
+        let push = |stream: &mut Stream| Ok(stream.push_row(ts_ns, values, self.on_bad)?);
+        self.put(number, 8 * (1 + values.len()), at_most, push)
+    }
+
+    fn put(
+        &self,
+        number: usize,
+        bytes: usize,
+        at_most: Duration,
+        push: impl FnOnce(&mut Stream) -> Result<Fed, Fault>,
+    ) -> Result<Option<Fed>, Fault> {
+        let now = self.wall.now();
+        let until = now.saturating_add(at_most);
         let mut state = self.lock();
-        while !self.has_room(&state, number, rows)? {
+        while state.room(&self.limits, number, bytes)? == Room::None {
             let left = until.saturating_sub(self.wall.now());
             if left.is_zero() {
                 return Ok(None);
             }
             state = wait(&self.room, state, left);
         }
-        let stream = &mut state.streams[number];
-        let fed = stream.push(&rows.rows, rows.dropped.clone(), self.on_bad)?;
-        stream.heard = self.wall.now();
+        let (fed, merge_goes_on) = state.push(number, now, push)?;
         drop(state);
-        self.moved.notify_all();
+        if merge_goes_on {
+            self.moved.notify_all();
+        }
         Ok(Some(fed))
-    }
-
-    fn has_room(&self, state: &State, number: usize, rows: &Checked) -> Result<bool, Fault> {
-        let stream = &state.streams[number];
-        open(state, stream)?;
-        let (held, bytes) = (stream.pending.len(), stream.pending.bytes());
-        if held < self.limits.rows && (held == 0 || bytes + rows.rows.bytes() <= self.limits.bytes) {
-            return Ok(true);
-        }
-        let waiting_for = match state.waited_for() {
-            None if state.begun => return Ok(false),
-            None => "a consumer, which has not begun".to_owned(),
-            Some(other) if other.key == stream.key => return Ok(true),
-            Some(other) => other.key.to_string(),
-        };
-        if bytes + rows.rows.bytes() <= self.limits.bytes {
-            return Ok(true);
-        }
-        let stream = stream.key.to_string();
-        Err(Fault::Stalled { stream, waiting_for, rows: held, bytes, bytes_max: self.limits.bytes })
     }
 
     /// Promises that no row of a stream known before `until_ns` will come.
@@ -184,7 +152,7 @@ impl<W: Wall> Feeds<W> {
 
     fn change(&self, number: usize, change: impl FnOnce(&mut Stream) -> Result<(), Fault>) -> Result<(), Fault> {
         let mut state = self.lock();
-        open(&state, &state.streams[number])?;
+        state.check_open(number)?;
         let stream = &mut state.streams[number];
         stream.heard = self.wall.now();
         let changed = change(stream);
@@ -214,7 +182,7 @@ impl<W: Wall> Feeds<W> {
             let now = self.wall.now();
             let since = *state.waits_since.get_or_insert(now);
             state.waits_beyond_ns = Some(beyond_ns);
-            self.check_holders(&state, beyond_ns, since, now)?;
+            state.check_holders(self.limits.silence, beyond_ns, since, now)?;
             let left = until.saturating_sub(now);
             if left.is_zero() {
                 return Ok(Frontier::NotYet);
@@ -222,23 +190,6 @@ impl<W: Wall> Feeds<W> {
             self.room.notify_all();
             state = wait(&self.moved, state, left);
         }
-    }
-
-    fn check_holders(&self, state: &State, beyond_ns: i64, since: Duration, now: Duration) -> Result<(), Fault> {
-        let holders = || state.streams.iter().filter(|stream| stream.holds(beyond_ns));
-        if let Some(left) = holders().find(|stream| stream.standing == Standing::Abandoned) {
-            let (stream, rows) = (left.key.to_string(), left.came);
-            return Err(Fault::Abandoned { stream, rows });
-        }
-        let Some(silence) = self.limits.silence else {
-            return Ok(());
-        };
-        let silent = |stream: &&Stream| now.saturating_sub(stream.heard.max(since)) >= silence;
-        let streams: Vec<String> = holders().filter(silent).map(|stream| stream.key.to_string()).collect();
-        if streams.is_empty() {
-            return Ok(());
-        }
-        Err(Fault::Silent { streams: streams.join(", "), seconds: silence.as_secs_f64() })
     }
 
     /// Takes all rows known before a time, and stamped before `end_ns`, out of the queues: by tape.
@@ -252,9 +203,9 @@ impl<W: Wall> Feeds<W> {
         taken
     }
 
-    /// The tapes that are fed.
-    pub fn keys(&self) -> Vec<TapeKey> {
-        self.lock().streams.iter().map(|stream| stream.key.clone()).collect()
+    /// The tape of a stream; `None` where there is no such stream.
+    pub fn key(&self, number: usize) -> Option<TapeKey> {
+        self.lock().streams.get(number).map(|stream| stream.key.clone())
     }
 
     /// How each stream stands.
@@ -267,14 +218,6 @@ impl<W: Wall> Feeds<W> {
         self.lock().stopped = true;
         self.moved.notify_all();
         self.room.notify_all();
-    }
-}
-
-fn open(state: &State, stream: &Stream) -> Result<(), Fault> {
-    match stream.standing {
-        _ if state.stopped => Err(Fault::Stopped),
-        Standing::Open => Ok(()),
-        Standing::Ended | Standing::Abandoned => Err(Fault::Ended { stream: stream.key.to_string() }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use backtape_core::check::{Dropped, OnBadRows, Why};
 use backtape_core::error::Result;
-use backtape_core::key::TapeKey;
+use backtape_core::key::{Kind, TapeKey};
 use backtape_core::pending::Pending;
 use backtape_core::rows::Rows;
 use backtape_core::twice::check_follows;
@@ -61,6 +61,7 @@ pub(crate) struct Stream {
     pub(crate) came: u64,
     /// When the stream last gave a row or a promise.
     pub(crate) heard: Duration,
+    /// The last row of a stream of bars, which another one may follow under the same stamp.
     last: Option<(i64, Vec<f64>)>,
 }
 
@@ -93,13 +94,34 @@ impl Stream {
         self.pending.push_dropped(left_out);
         let fed = Fed { accepted: (rows.len() - from) as u64, stale: stale as u64 };
         if fed.accepted > 0 {
-            self.last = self.pending.last_row();
+            self.last = self.pending.last_row().filter(|_| self.key.kind == Kind::Bar);
             self.promised_ns = self.pending.last_known_ns().unwrap_or(promised_ns);
         }
         self.came += came;
         self.fed.accepted += fed.accepted;
         self.fed.stale += fed.stale;
         Ok(fed)
+    }
+
+    /// Takes up one checked row: what `push` does with a batch of one, without making a batch where that can be avoided.
+    pub(crate) fn push_row(&mut self, ts_ns: i64, values: &[f64], on_bad: OnBadRows) -> Result<Fed> {
+        let known_ns = ts_ns.saturating_add(self.key.interval_ns);
+        let is_twice =
+            || self.key.kind == Kind::Bar && self.last.as_ref().is_some_and(|(last_ns, _)| *last_ns == ts_ns);
+        if known_ns < self.promised_ns || is_twice() {
+            return self.push(&Rows::one(self.key.kind, ts_ns, values), Vec::new(), on_bad);
+        }
+        self.pending.push_row(ts_ns, values);
+        if self.key.kind == Kind::Bar {
+            let (last_ns, last) = self.last.get_or_insert_default();
+            *last_ns = ts_ns;
+            last.clear();
+            last.extend_from_slice(values);
+        }
+        self.promised_ns = known_ns;
+        self.came += 1;
+        self.fed.accepted += 1;
+        Ok(Fed { accepted: 1, stale: 0 })
     }
 
     pub(crate) fn stats(&self) -> StreamStats {
@@ -111,6 +133,32 @@ impl Stream {
             promised_ns: self.promised_ns,
             fed: self.fed,
             standing: self.standing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backtape_core::check::Checked;
+
+    #[test]
+    fn a_row_alone_is_taken_up_as_a_batch_of_one_is() {
+        for (kind, interval_ns) in [(Kind::Bar, 60), (Kind::Trade, 0)] {
+            for on_bad in [OnBadRows::Raise, OnBadRows::Quarantine] {
+                let key = TapeKey { kind, interval_ns, symbol: "A".into() };
+                let [mut batches, mut rows] = [(); 2].map(|()| Stream::new(key.clone(), Duration::ZERO));
+                for (minute, price) in [(1, 1.0), (2, 2.0), (2, 2.0), (1, 1.0), (2, 3.0), (4, 1.0), (3, 1.0), (5, 1.0)]
+                {
+                    let (ts_ns, values) = (minute * 60, [price; 5]);
+                    let values = &values[..kind.columns().len()];
+                    let one = Checked { rows: Rows::one(kind, ts_ns, values), dropped: Vec::new() };
+                    let fed = batches.push(&one.rows, one.dropped, on_bad);
+                    assert_eq!(rows.push_row(ts_ns, values, on_bad), fed, "{key}, minute {minute} at {price}");
+                }
+                assert!(batches.fed.accepted >= 4 && batches.fed.stale >= 2, "{:?}", batches.fed);
+                assert_eq!(format!("{rows:?}"), format!("{batches:?}"));
+            }
         }
     }
 }

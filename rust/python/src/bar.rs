@@ -155,7 +155,7 @@ impl Bar {
 
     /// Symbol.
     #[getter]
-    fn symbol(&self, py: Python<'_>) -> Py<PyString> {
+    pub(crate) fn symbol(&self, py: Python<'_>) -> Py<PyString> {
         self.names().symbol.clone_ref(py)
     }
 

@@ -1,16 +1,17 @@
 //! `Chunk`: a stretch of planned events, taken one by one, instant by instant, or whole.
 
-use crate::bar::BarValues;
+use crate::bar::{Bar, BarValues};
 use crate::boundary::{SessionClose, SessionOpen};
 use crate::flags::Flags;
 use crate::ledger::Ledger;
 use crate::moment::{Moment, Moments};
 use crate::progress::Progress;
-use crate::quote::QuoteValues;
-use crate::trade::TradeValues;
+use crate::quote::{Quote, QuoteValues};
+use crate::trade::{Trade, TradeValues};
 use backtape_core::key::Kind;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use pyo3_arrow::PyRecordBatch;
 use std::sync::Arc;
 
@@ -77,6 +78,16 @@ impl Chunk {
         Moments::ended(py, &self.progress)
     }
 
+    /// The class of all events that may be taken now, where they are of one; else `None`.
+    #[getter]
+    fn only<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyType>> {
+        let (progress, order) = (&self.progress, &self.progress.window.order);
+        let lanes = order.lanes.get(progress.taken()..progress.allowed())?;
+        let (first, last) = (lanes.iter().min()?, lanes.iter().max()?);
+        let kind = |lane: u32| progress.window.loaded.tapes[lane as usize].key.kind;
+        (kind(*first) == kind(*last)).then(|| class_of(py, kind(*first)))
+    }
+
     /// How many events may be taken now.
     fn __len__(&self) -> usize {
         self.progress.allowed().saturating_sub(self.progress.taken())
@@ -106,13 +117,24 @@ impl Before {
     }
 }
 
+/// The class of the events of a kind.
+fn class_of(py: Python<'_>, kind: Kind) -> Bound<'_, PyType> {
+    match kind {
+        Kind::Bar => py.get_type::<Bar>(),
+        Kind::Quote => py.get_type::<Quote>(),
+        Kind::Trade => py.get_type::<Trade>(),
+        Kind::SessionOpen => py.get_type::<SessionOpen>(),
+        Kind::SessionClose => py.get_type::<SessionClose>(),
+    }
+}
+
 /// The event of a place as a Python object.
 pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResult<Py<PyAny>> {
     let (window, order, facts) = (&progress.window, &progress.window.order, &progress.facts);
     let (tape, row, available_at) = (order.lanes[place], order.rows[place] as usize, order.at_ns[place]);
     let own = &window.loaded.tapes[tape as usize];
     let ts = window.ts_ns[place];
-    let flags = Flags::of(&window.loaded, tape as usize, row, available_at);
+    let flags = progress.flags(place);
     let value = |column: usize| window.values[column][place];
     match own.key.kind {
         Kind::Bar => {

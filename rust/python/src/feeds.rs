@@ -2,19 +2,17 @@
 
 use crate::arrow_in::by_symbol;
 use crate::errors::{feed_fault, plain, to_python};
+use crate::fed_input::{FedInput, LISTEN, put};
 use crate::tapes::{Tapes, kind_of, on_bad_of, unreadable};
-use backtape_core::check::{Checked, OnBadRows, RawRows, RowNumbers, check};
+use backtape_core::check::{OnBadRows, RawRows, RowNumbers, check};
+use backtape_core::growing::Growing;
 use backtape_core::key::{Kind, TapeKey};
-use backtape_core::pending::Pending;
 use backtape_engine::feeds::{Fault, Fed, Feeds as Queues, Frontier, Limits, Standing, StreamStats};
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// How often a wait looks up to hear Ctrl-C. Progress never needs it.
-const LISTEN: Duration = Duration::from_millis(50);
 
 /// One line of `Feeds.stats`: kind, interval_ns, symbol, rows and bytes waiting, first and last of them known at, promised
 /// up to (ns UTC), rows accepted and stale, and whether the stream is "open", "ended" or "abandoned".
@@ -23,34 +21,20 @@ type Stats = (&'static str, i64, String, usize, usize, Option<i64>, Option<i64>,
 /// Streams that are fed while a replay runs: bounded queues, promises, and the rows of the current session.
 #[pyclass(frozen, module = "backtape._core")]
 pub(crate) struct Feeds {
-    queues: Queues,
+    queues: Arc<Queues>,
     on_bad: OnBadRows,
     /// The rows of the current session that were taken out of the queues.
-    session: Mutex<BTreeMap<TapeKey, Pending>>,
+    session: Mutex<BTreeMap<TapeKey, Growing>>,
 }
 
 impl Feeds {
-    fn session(&self) -> MutexGuard<'_, BTreeMap<TapeKey, Pending>> {
+    fn session(&self) -> MutexGuard<'_, BTreeMap<TapeKey, Growing>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(&self, py: Python<'_>, number: usize) -> PyResult<TapeKey> {
         let unknown = || plain(py, "StateError", &format!("there is no fed stream number {number}"));
-        self.queues.keys().get(number).cloned().ok_or_else(unknown)
-    }
-
-    /// Feeds rows that passed the door, waiting for room. At first without letting go of the interpreter: nobody who holds
-    /// the queues' lock wants it, and a feeder of single rows would hand it over at each of them.
-    fn put(&self, py: Python<'_>, number: usize, rows: &Checked) -> PyResult<(u64, u64)> {
-        let mut fed = self.queues.feed(number, rows, Duration::ZERO);
-        loop {
-            match fed {
-                Ok(Some(Fed { accepted, stale })) => return Ok((accepted, stale)),
-                Ok(None) => py.check_signals()?,
-                Err(fault) => return Err(feed_fault(py, &fault)),
-            }
-            fed = py.detach(|| self.queues.feed(number, rows, LISTEN));
-        }
+        self.queues.key(number).ok_or_else(unknown)
     }
 
     fn do_simply(
@@ -79,13 +63,18 @@ impl Feeds {
         let on_bad = on_bad_of(py, on_bad_rows)?;
         let silence = silence_s.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         let limits = Limits { rows: queue_rows.max(1), bytes: queue_bytes, silence };
-        Ok(Self { queues: Queues::new(limits, on_bad), on_bad, session: Mutex::default() })
+        Ok(Self { queues: Arc::new(Queues::new(limits, on_bad)), on_bad, session: Mutex::default() })
     }
 
     /// Opens a stream; its number is how all else refers to it.
     fn register(&self, py: Python<'_>, kind: &str, interval_ns: i64, symbol: &str) -> PyResult<usize> {
         let key = TapeKey { kind: kind_of(py, kind)?, interval_ns, symbol: symbol.into() };
         Ok(self.queues.register(key))
+    }
+
+    /// The door of a stream for single rows.
+    fn input(&self, py: Python<'_>, number: usize) -> PyResult<FedInput> {
+        Ok(FedInput::new(py, &self.queues, number, self.key(py, number)?))
     }
 
     /// Feeds a record batch in the canonical schema of the stream's kind, waiting for room. Returns the rows accepted
@@ -97,7 +86,8 @@ impl Feeds {
         let (mut accepted, mut stale) = (0, 0);
         for (_, raw) in raw {
             let checked = py.detach(|| check(&key, &Arc::from("feed"), raw, self.on_bad));
-            let fed = self.put(py, number, &checked.map_err(|error| to_python(py, &error))?)?;
+            let rows = checked.map_err(|error| to_python(py, &error))?;
+            let fed = put(py, |at_most| self.queues.feed(number, &rows, at_most))?;
             (accepted, stale) = (accepted + fed.0, stale + fed.1);
         }
         Ok((accepted, stale))
@@ -116,7 +106,7 @@ impl Feeds {
         let values = values.into_iter().map(|value| (vec![value].into(), None)).collect();
         let raw = RawRows { numbers: RowNumbers::From(0), ts_ns: (vec![ts_ns].into(), None), values };
         let checked = check(&key, &Arc::from("feed"), raw, self.on_bad).map_err(|error| to_python(py, &error))?;
-        self.put(py, number, &checked)
+        put(py, |at_most| self.queues.feed(number, &checked, at_most))
     }
 
     /// Promises that no row of a stream known before this (ns UTC) will come.
@@ -163,10 +153,8 @@ impl Feeds {
             let mut tapes = base.lock().clone();
             let mut session = self.session();
             for (key, pending) in self.queues.take_before(at_ns, end_ns) {
-                let held = session.entry(key.clone()).or_insert_with(|| Pending::new(key.kind, key.interval_ns));
-                held.append(pending);
-                let (rows, dropped) = held.to_rows();
-                tapes.insert(&key, &Arc::from("feed"), Checked { rows, dropped: dropped.to_vec() });
+                let grown = session.entry(key.clone()).or_insert_with(|| Growing::new(key.kind)).grown(pending);
+                tapes.insert(&key, &Arc::from("feed"), grown);
             }
             drop(session);
             Tapes::of(tapes)

@@ -14,6 +14,7 @@ mod chunk;
 mod columns;
 mod enter;
 mod errors;
+mod fed_input;
 mod feeds;
 mod flags;
 mod interval;
@@ -21,6 +22,7 @@ mod kernels;
 mod ledger;
 mod moment;
 mod numpy_view;
+mod planner;
 mod player;
 mod progress;
 mod quote;
@@ -45,6 +47,8 @@ mod _core {
     use crate::chunk::{Before, Chunk};
     #[pymodule_export]
     use crate::columns::Columns;
+    #[pymodule_export]
+    use crate::fed_input::FedInput;
     #[pymodule_export]
     use crate::feeds::Feeds;
     #[pymodule_export]

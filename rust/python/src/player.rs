@@ -4,6 +4,7 @@ use crate::chunk::Chunk;
 use crate::enter::Enter;
 use crate::errors::plain;
 use crate::ledger::Ledger;
+use crate::planner::Planner;
 use crate::progress::{Progress, SessionFacts, Shared};
 use crate::reused::Reused;
 use crate::session::LoadedSession;
@@ -12,7 +13,6 @@ use crate::tape_names::TapeNames;
 use backtape_core::account::Quality;
 use backtape_core::key::Kind;
 use backtape_core::lifecycle::{Lifecycle, Phase, STEPS};
-use backtape_core::replay::Replay;
 use backtape_engine::pace::{Run, Waited};
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
@@ -33,7 +33,7 @@ pub(crate) struct Player {
 
 #[derive(Default)]
 struct Plan {
-    replay: Replay,
+    planner: Planner,
     lifecycle: Lifecycle,
     facts: Option<Arc<SessionFacts>>,
     /// Counts from here on at the next wait.
@@ -53,7 +53,7 @@ impl Player {
         if let Some(unfinished) = current.filter(|progress| progress.taken() < progress.len()) {
             return Some(unfinished);
         }
-        let window = plan.replay.window(rows)?;
+        let window = plan.planner.window(rows)?;
         if let Some(start_ns) = plan.start_ns.take() {
             self.shared.turnstile.pace.start_at(window.order.at_ns[0].max(start_ns));
         }
@@ -94,9 +94,9 @@ impl Player {
         let Some(progress) = progress.filter(|progress| Arc::ptr_eq(&progress.facts, &facts)) else {
             return plan.lifecycle.go(Phase::Settled);
         };
-        plan.replay.settle(&progress.mark())?;
+        plan.planner.settle(&progress.mark())?;
         plan.lifecycle.go(Phase::Settled)?;
-        self.shared.settle(plan.replay.settled().clone());
+        self.shared.settle(plan.planner.replay().settled().clone());
         Ok(())
     }
 }
@@ -126,7 +126,7 @@ impl Player {
                 plan.lifecycle.go(Phase::Roll)?;
                 plan.lifecycle.go(Phase::Load)?;
             }
-            plan.replay.begin(Arc::clone(day), now_ns)?;
+            plan.planner.begin(Arc::clone(day), now_ns)?;
             plan.lifecycle.go(Phase::Open)?;
             plan.facts = Some(facts);
             plan.start_ns = Some(day.catch_up_until_ns);
@@ -137,7 +137,7 @@ impl Player {
     /// Takes up the same session with more rows of fed tapes.
     fn grow(&self, py: Python<'_>, loaded: &LoadedSession) {
         let loaded = Arc::clone(&loaded.loaded);
-        py.detach(|| self.plan().replay.grow(loaded));
+        py.detach(|| self.plan().planner.replay().grow(loaded));
     }
 
     /// The next events that are due, about `rows` of them, once they are; `None` at the end of the session, and when

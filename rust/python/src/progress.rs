@@ -1,5 +1,6 @@
 //! Where a replay stands: shared by the consumer, who commits, and by all who read.
 
+use crate::flags::Flags;
 use crate::moment::Gathered;
 use crate::reused::Reused;
 use crate::tape_names::Names;
@@ -30,6 +31,8 @@ pub(crate) struct SessionFacts {
 pub(crate) struct Progress {
     pub(crate) window: Window,
     pub(crate) facts: Arc<SessionFacts>,
+    /// The marks of its events by tape, where all of a tape have the same.
+    flags: OnceLock<Option<Vec<u8>>>,
     /// The window's columns for moments, gathered on first use.
     pub(crate) gathered: OnceLock<Arc<Gathered>>,
     /// How far the consumer is.
@@ -44,7 +47,17 @@ impl Progress {
         let same = before.filter(|before| Arc::ptr_eq(&before.facts, &facts));
         let ticked_ns = AtomicI64::new(same.map_or(i64::MIN, |before| before.ticked_ns.load(Ordering::Acquire)));
         let steps = Arc::new(Steps::new(before.map_or(0, Self::committed)));
-        Self { window, facts, gathered: OnceLock::new(), steps, ticked_ns }
+        Self { window, facts, flags: OnceLock::new(), gathered: OnceLock::new(), steps, ticked_ns }
+    }
+
+    /// The marks of the event of a place.
+    pub(crate) fn flags(&self, place: usize) -> Flags {
+        let (loaded, order) = (&self.window.loaded, &self.window.order);
+        let tape = order.lanes[place] as usize;
+        match self.flags.get_or_init(|| Flags::by_tape(loaded, order.at_ns.first().copied())) {
+            Some(by_tape) => Flags::from_bits(by_tape[tape]),
+            None => Flags::of(loaded, tape, order.rows[place] as usize, order.at_ns[place]),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

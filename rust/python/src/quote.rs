@@ -120,7 +120,7 @@ impl Quote {
 
     /// Symbol.
     #[getter]
-    fn symbol(&self, py: Python<'_>) -> Py<PyString> {
+    pub(crate) fn symbol(&self, py: Python<'_>) -> Py<PyString> {
         self.names().symbol.clone_ref(py)
     }
 

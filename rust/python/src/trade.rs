@@ -100,7 +100,7 @@ impl Trade {
 
     /// Symbol.
     #[getter]
-    fn symbol(&self, py: Python<'_>) -> Py<PyString> {
+    pub(crate) fn symbol(&self, py: Python<'_>) -> Py<PyString> {
         self.names().symbol.clone_ref(py)
     }
 
