@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -109,6 +110,15 @@ class SessionLoader:
         loaded = self.made_ready(tapes, session)
         self._labels.check(loaded, session, witness)
         return self._filled(session, loaded, tapes) or tapes
+
+    def stop(self) -> None:
+        """Whoever waits for a second store is woken."""
+        if self._filler is not None:
+            self._filler.stop()
+
+    def threads(self) -> list[threading.Thread]:
+        """Threads that wait for a second store."""
+        return self._filler.threads() if self._filler is not None else []
 
     @property
     def fills_late(self) -> bool:
