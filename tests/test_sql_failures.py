@@ -8,7 +8,9 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,7 +76,14 @@ def test_a_session_that_takes_too_long_ends_the_run(own: Database) -> None:
         backtape.replay(slow, start="2013-10-07", end="2013-10-07").to_arrow()
 
 
-def test_ctrl_c_ends_a_question_and_the_statement_in_the_server(own: Database) -> None:
+STRIKES: dict[str, Callable[[], None]] = {
+    "in the wait": lambda: os.kill(os.getpid(), signal.SIGINT),
+    "another thread": lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT),
+}
+
+
+@pytest.mark.parametrize("strike", STRIKES.values(), ids=STRIKES)
+def test_ctrl_c_ends_a_question_and_the_statement_in_the_server(own: Database, strike: Callable[[], None]) -> None:
     own.run(f"CREATE VIEW {{}}slow AS {SLOW['postgresql']}")
     store = own.open(tables={"trade": "slow"})
     running = "SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep'"
@@ -82,11 +91,14 @@ def test_ctrl_c_ends_a_question_and_the_statement_in_the_server(own: Database) -
     def interrupt() -> None:
         while not own.run(running)["n"][0].as_py():
             pass  # by then the one that asks waits for the answer
-        os.kill(os.getpid(), signal.SIGINT)
+        struck.append(time.perf_counter())
+        strike()
 
+    struck: list[float] = []
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         store.tapes()
+    assert time.perf_counter() - struck[0] < 10, "it was heard when the statement was over, after half a minute"
     for thread in left_behind():
         thread.join(10)
     assert left_behind() == [], "the statement would run for half a minute"
