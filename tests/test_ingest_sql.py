@@ -196,6 +196,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: int) -> Iterator[list[str]]:
     connect = sql_drivers.Driver.connect
 
     def count(name: str) -> None:
+        if name == "ANALYZE":
+            return
         done.append(name)
         if len(done) == step:
             raise Failed(name)
