@@ -60,18 +60,18 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="keep these counts to compare with")
     is_writing = parser.parse_args().write
     rustc = subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True).stdout.split()[1]
-    known = json.loads(KNOWN.read_text("utf-8")) if KNOWN.exists() else {"rustc": rustc, "per_row": {}}
+    known = json.loads(KNOWN.read_text("utf-8")) if KNOWN.exists() else {}
     found, more = counted(), []
     for kernel, count in found.items():
-        before = known["per_row"].get(kernel)
+        before = known.get("per_row", {}).get(kernel)
         is_more = before is not None and count > before * MORE_AT_MOST
         more += [kernel] if is_more else []
         print(f"{count:10.2f} a row, known {before if before is not None else '-':>8}  {kernel}{'  MORE' * is_more}")
     if is_writing:
         KNOWN.write_text(json.dumps({"rustc": rustc, "per_row": found}, indent=2) + "\n", "utf-8")
         return 0
-    if rustc != known["rustc"]:
-        print(f"these were counted with rustc {rustc}, the known ones with {known['rustc']}: not compared")
+    if rustc != known.get("rustc"):
+        print(f"these were counted with rustc {rustc}, the known ones with {known.get('rustc')}: not compared")
         return 0
     if more:
         print(f"{', '.join(more)}: more than {MORE_AT_MOST:.0%} of what is known. Find out why, or keep with --write")
