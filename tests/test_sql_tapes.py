@@ -41,7 +41,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ways
 
 
-@examples(6)
+@examples(4)
 @given(
     held=st.dictionaries(
         st.tuples(st.sampled_from(ODD), st.sampled_from([MINUTE, SECOND])),
