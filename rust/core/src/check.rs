@@ -140,7 +140,7 @@ fn is_clean(key: &TapeKey, raw: &RawRows) -> bool {
     let (ts, ts_nulls) = &raw.ts_ns;
     let no_null = no_nulls(ts_nulls.as_ref()) && raw.values.iter().all(|(_, nulls)| no_nulls(nulls.as_ref()));
     let ordered = match key.kind {
-        Kind::Bar => ts.windows(2).fold(true, |ok, pair| ok & (pair[0] < pair[1])),
+        Kind::Bar => ascends_on_grid(ts, key.interval_ns),
         _ => ts.windows(2).fold(true, |ok, pair| ok & (pair[0] <= pair[1])),
     };
     no_null && ordered && values_are_clean(key, raw)
@@ -156,17 +156,18 @@ fn values_are_clean(key: &TapeKey, raw: &RawRows) -> bool {
     if key.kind != Kind::Bar {
         return numbers;
     }
-    let ([high, low], ts) = ([1, 2].map(|c| &raw.values[c].0), &raw.ts_ns.0);
-    numbers
-        && high.iter().zip(low.iter()).fold(true, |ok, (high, low)| ok & (high >= low))
-        && is_on_grid(ts, key.interval_ns)
+    let [high, low] = [1, 2].map(|c| &raw.values[c].0);
+    numbers && high.iter().zip(low.iter()).fold(true, |ok, (high, low)| ok & (high >= low))
 }
 
 /// A division costs more than all other checks of a row together, and most steps are one interval.
-fn is_on_grid(ts: &[i64], interval_ns: i64) -> bool {
-    let whole = |step_ns: i64| step_ns == interval_ns || step_ns % interval_ns == 0;
+fn ascends_on_grid(ts: &[i64], interval_ns: i64) -> bool {
+    let fits = |before: i64, ts: i64| {
+        let step_ns = ts.wrapping_sub(before);
+        before < ts && (step_ns == interval_ns || step_ns.cast_unsigned().is_multiple_of(interval_ns.cast_unsigned()))
+    };
     ts.first().is_none_or(|first| first % interval_ns == 0)
-        && ts.windows(2).all(|pair| whole(pair[1].wrapping_sub(pair[0])))
+        && ts.iter().zip(ts.iter().skip(1)).all(|(&before, &ts)| fits(before, ts))
 }
 
 enum Verdict {

@@ -6,5 +6,6 @@ pub mod feeds;
 pub mod pace;
 mod stream;
 mod sync;
+pub mod threads;
 pub mod turnstile;
 pub mod wall;

@@ -13,6 +13,7 @@ use backtape_core::gaps::Gap;
 use backtape_core::key::Kind;
 use backtape_core::loaded::Loaded;
 use backtape_core::replay::Replay;
+use backtape_engine::threads::side_by_side;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
@@ -35,8 +36,8 @@ impl Merge {
         let kinds = kinds.iter().map(|kind| kind_of(py, kind)).collect::<PyResult<_>>()?;
         let tapes = tapes.get();
         let replay = py.enter(|| {
-            let mut replay = Replay::default();
-            let tapes = tapes.lock().clone();
+            let mut replay = Replay::new(side_by_side);
+            let tapes = Arc::clone(&tapes.lock());
             replay.begin(Arc::new(Loaded::unbounded(&tapes, OnBadRows::Raise)?), i64::MIN)?;
             Ok(replay)
         })?;

@@ -14,6 +14,7 @@ use backtape_core::key::Kind;
 use backtape_core::lifecycle::{Lifecycle, Phase, STEPS};
 use backtape_core::replay::Replay;
 use backtape_engine::pace::{Run, Waited};
+use backtape_engine::threads::side_by_side;
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,7 +109,8 @@ impl Player {
     #[new]
     fn new(py: Python<'_>, kinds: Vec<String>, zone: Py<PyAny>, speed: f64) -> PyResult<Self> {
         let kinds = kinds.iter().map(|kind| crate::tapes::kind_of(py, kind)).collect::<PyResult<_>>()?;
-        Ok(Self { shared: Arc::new(Shared::new(speed)), plan: Mutex::default(), kinds, zone })
+        let plan = Plan { replay: Replay::new(side_by_side), ..Plan::default() };
+        Ok(Self { shared: Arc::new(Shared::new(speed)), plan: Mutex::new(plan), kinds, zone })
     }
 
     /// Takes up a session; the one before is settled. `history`: sessions before it, oldest first.

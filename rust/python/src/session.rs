@@ -76,7 +76,7 @@ pub(crate) fn load_session(
     let loaded = py.enter(|| {
         let range = Span::new(range.0, range.1)?;
         let day = Day::new(label.into(), spans, range, grace_ns, half_day)?;
-        let tapes = tapes.lock().clone();
+        let tapes = Arc::clone(&tapes.lock());
         Loaded::new(day, &tapes, &settings)
     })?;
     Ok(LoadedSession { loaded: Arc::new(loaded), session: session.clone().unbind() })
