@@ -507,9 +507,10 @@ class LoadedSession:
         """
         Memory of the session's columns.
         """
-    def gap_rows(self, /) -> list[tuple[str, int, int, int]]:
+    def gap_columns(self, /) -> tuple[list[str], list[Incomplete]]:
         """
-        All gaps in the base bars: (symbol, start, end, n_missing).
+        All gaps in the base bars, by symbol: the symbols' names, and as int64 columns the place of each gap's symbol among
+        these, start and end (ns UTC, half-open), bars missing.
         """
     def label_confirmations(self, /) -> int:
         """
