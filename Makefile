@@ -36,7 +36,7 @@ export PIP_QUIET := 1
 PURE := --workspace --exclude backtape-python --locked
 
 .PHONY: help demo test check thorough build dev format
-.PHONY: rust-format rust-lint rust-test rust-bench kernels bench python-lint types stubs stubs-check python-test
+.PHONY: rust-format rust-lint rust-test rust-bench kernels counts bench python-lint types stubs stubs-check python-test
 .PHONY: wheel sdist clean
 
 help: ## list what can be made
@@ -88,6 +88,10 @@ rust-bench:
 
 kernels: ## time the kernels
 	cargo bench $(PURE) --bench '*'
+
+counts: ## instructions of each kernel against those that are known; needs valgrind
+	@printf '\n== instructions of the kernels\n'
+	$(PYTHON) benches/instructions.py
 
 bench: $(BENCHERS) ## ours, the peers and the limits side by side, into benches/README.md; QUICK=1 for a look
 	$(BIN)/python benches/jobs.py $(if $(QUICK),--quick,--write)

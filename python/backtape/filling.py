@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -12,7 +13,7 @@ import pyarrow as pa
 from backtape._core import LoadedSession, Tapes
 from backtape.calendars import Session
 from backtape.checks import Check
-from backtape.errors import FillError, RepositoryTimeout
+from backtape.errors import FillError, RepositoryTimeout, StateError
 from backtape.prefetch import Prefetch
 from backtape.repositories.base import Piece, Repository
 
@@ -72,6 +73,18 @@ class Filler:
         self._tries = _TRIES if again else 1
         self._timeout_s = timeout_s
         self._on_failure = on_failure
+        self._asking: Prefetch[str, list[tuple[int, Piece]]] | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Nothing more is asked, and who waits for an answer is woken. Any thread may call it."""
+        self._is_stopped = True
+        if self._asking is not None:
+            self._asking.stop()
+
+    def threads(self) -> list[threading.Thread]:
+        """Threads that still wait for an answer."""
+        return self._asking.threads() if self._asking is not None else []
 
     def fill(self, session: Session, loaded: LoadedSession, tapes: Tapes) -> tuple[Tapes | None, FillOutcome]:
         """Return the tapes with the fills of a session, or None where nothing came of it.
@@ -113,9 +126,10 @@ class Filler:
                 outcome = replace(outcome, error=f"{type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001  # whatever a store fails with, its gaps are known and it is told
                 outcome = replace(outcome, error=f"{type(error).__name__}: {error}")
-                continue
+                if not self._is_stopped:
+                    continue
             break
-        if self._on_failure == "raise":
+        if self._on_failure == "raise" and not self._is_stopped:
             self._check(outcome)
         return filled, outcome
 
@@ -138,8 +152,13 @@ class Filler:
             return [(interval_ns, piece) for interval_ns in intervals for piece in self._pieces(interval_ns, gaps)]
 
         source = f"the second store {self._repository.name}"
-        found = Prefetch(asked, name="backtape-fill", source=source, timeout_s=self._timeout_s).take("the missing bars")
-        return found or []
+        self._asking = Prefetch(asked, name="backtape-fill", source=source, timeout_s=self._timeout_s)
+        if self._is_stopped:
+            self._asking.stop()
+        found = self._asking.take("the missing bars")
+        if found is None:
+            raise StateError("the run was stopped while the second store was asked", action="fill")
+        return found
 
     def _pieces(self, interval_ns: int, gaps: Sequence[Gap]) -> Iterator[Piece]:
         """What is found, by one query for all symbols of an interval."""

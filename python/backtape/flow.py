@@ -74,10 +74,11 @@ class Flow:
     def stop(self) -> None:
         """Nothing more is loaded; who waits for it is woken."""
         self._prefetch.stop()
+        self._loader.stop()
 
     def threads(self) -> list[threading.Thread]:
         """Threads that still load something."""
-        return self._prefetch.threads()
+        return self._prefetch.threads() + self._loader.threads()
 
     def chunks(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
         """All chunks of the replay, in order; the consumer's thread does the work."""
@@ -131,6 +132,8 @@ class Flow:
                 if self._player.state == "stopped" or not self._wait(session, check.at_ns):
                     return loaded
                 base = self._loader.fill_late(session, ahead, base, check, self._streams.tapes)
+                if self._player.state == "stopped":
+                    return loaded
                 ahead = grown(base, until_ns=None if is_whole else known_ns)
             loaded = self._grow(loaded, ahead)
             yield from self._due(rows, whole=whole)

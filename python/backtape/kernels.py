@@ -13,6 +13,7 @@ from backtape.calendars import calendar as calendar_of
 from backtape.errors import ConfigError, SchemaError
 from backtape.model import interval_ns
 from backtape.normalise import Shape
+from backtape.pieces import add_pieces
 from backtape.repositories.memory import MemoryRepository, Tables
 
 Spans = Iterable[tuple[int, int]] | ArrowStreamable
@@ -75,8 +76,8 @@ def checked(repository: MemoryRepository) -> _core.Tapes:
     """All rows of a repository, checked."""
     tapes = _core.Tapes()
     for kind, interval in repository.kinds_and_intervals():
-        for piece in repository.read(kind, interval_ns=interval, symbols=None, start_ns=_ALWAYS[0], end_ns=_ALWAYS[1]):
-            tapes.add(kind, interval, piece.rows, symbol=piece.symbol, source=piece.source, only_source=True)
+        pieces = repository.read(kind, interval_ns=interval, symbols=None, start_ns=_ALWAYS[0], end_ns=_ALWAYS[1])
+        add_pieces(tapes, kind, interval, pieces, only_source=True)
     return tapes
 
 

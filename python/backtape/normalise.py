@@ -38,7 +38,7 @@ _CANONICAL: Final[dict[Kind, pa.Schema]] = {
     for kind, numbers in NUMBERS.items()
 }
 _PRICES: Final = frozenset({"open", "high", "low", "close", "bid", "ask", "price"})
-_MINUTE_NS: Final = 60_000_000_000
+MINUTE_NS: Final = 60_000_000_000
 _SECOND_NS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400_000_000_000
 _STEPS_TELLING: Final = 20
@@ -56,18 +56,28 @@ def interval_of_stamps(ts_ns: np.ndarray) -> int:
     if len(steps) and steps.min() < 0:
         steps = np.diff(np.unique(ts_ns))
     # A step of one minute tells it all: nothing longer can divide it. Most tables are full of them.
-    if 2 * np.count_nonzero(steps == _MINUTE_NS) >= max(len(steps), 1):
-        return _MINUTE_NS
+    if mostly_minutes(int(np.count_nonzero(steps == MINUTE_NS)), len(steps)):
+        return MINUTE_NS
     steps = steps[steps > 0]
     if len(steps) == 0:
-        return _MINUTE_NS if len(ts_ns) == 0 or ts_ns[0] % _MINUTE_NS == 0 else _SECOND_NS
-    minutes = steps[steps % _MINUTE_NS == 0]
+        return MINUTE_NS if len(ts_ns) == 0 or ts_ns[0] % MINUTE_NS == 0 else _SECOND_NS
+    minutes = steps[steps % MINUTE_NS == 0]
     if 2 * len(minutes) < len(steps):
         return _SECOND_NS
     if len(minutes) < _STEPS_TELLING:
-        return _MINUTE_NS
+        return MINUTE_NS
     common = int(np.gcd.reduce(minutes))
-    return common if common <= _DAY_NS else _MINUTE_NS
+    return common if common <= _DAY_NS else MINUTE_NS
+
+
+def mostly_minutes(minutes: int, steps: int) -> bool:
+    """Whether stamps are those of 1m bars for sure: so many of the steps between them are one minute."""
+    return 2 * minutes >= max(steps, 1)
+
+
+def is_canonical(schema: pa.Schema, kind: Kind) -> bool:
+    """Whether a table without a symbol column is as `normalise` makes it. Quotes never are: sides may be absent."""
+    return kind != "quote" and schema.equals(_CANONICAL[kind])
 
 
 def normalise(table: ArrowStreamable, kind: Kind, *, interval_ns: int, shape: Shape, source: str) -> pa.Table:
@@ -86,7 +96,7 @@ def normalise(table: ArrowStreamable, kind: Kind, *, interval_ns: int, shape: Sh
         DataError: the stream of the table fails.
     """
     rows = _table_of(table, source)
-    if kind != "quote" and shape == Shape() and rows.schema.equals(_CANONICAL[kind]):
+    if shape == Shape() and is_canonical(rows.schema, kind):
         return rows  # there may be thousands of tables, and each look costs
     names = columns_of(rows.schema.names, kind, shape, source=source)
     columns: dict[str, pa.ChunkedArray] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from backtape.errors import RepositoryTimeout
-from backtape.waits import wait_until
+from backtape.waits import wait_in_slices
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -52,7 +52,11 @@ class Prefetch(Generic[_Key, _Value]):
         self.start(key)
         with self._changed:
             job = self._pending
-            came = wait_until(self._changed, lambda: self._stopped or job is None or job.is_done, self._timeout_s)
+
+            def has_come(seconds: float) -> bool:
+                return self._changed.wait_for(lambda: self._stopped or job is None or job.is_done, seconds)
+
+            came = wait_in_slices(has_come, self._timeout_s)
             if self._stopped or job is None:
                 return None
             if not came:

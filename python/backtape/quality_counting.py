@@ -157,16 +157,16 @@ class Counter:
         return outside
 
     def _gaps(self, loaded: LoadedSession, index: int) -> Gaps:
-        rows = loaded.gap_rows()
-        symbols, starts, ends, missing = zip(*rows, strict=True) if rows else ((), (), (), ())
+        names, (places, starts, ends, missing) = loaded.gap_columns()
+        codes = np.array([self._code_of[symbol] for symbol in names], np.int32)
         return Gaps(
-            symbol=np.array([self._code_of[symbol] for symbol in symbols], np.int32),
-            session=np.full(len(rows), index, np.int32),
-            start=np.array(starts, np.int64),
-            end=np.array(ends, np.int64),
-            missing=np.array(missing, np.int32),
-            filled=np.zeros(len(rows), np.int32),
-            cause=np.full(len(rows), _UNKNOWN, np.int8),
+            symbol=codes[places],
+            session=np.full(len(places), index, np.int32),
+            start=starts,
+            end=ends,
+            missing=missing.astype(np.int32),
+            filled=np.zeros(len(places), np.int32),
+            cause=np.full(len(places), _UNKNOWN, np.int8),
         )
 
     def _filled(self, filler: Filler, session: Session, loaded: LoadedSession, tapes: Tapes, gaps: Gaps) -> Gaps:

@@ -221,7 +221,7 @@ def _title(name: str) -> str:
         "quality": "quality, %",
         "quality_filled": "quality with fills, %",
         "n_missing": "missing",
-        "missing_outside": "of it outside",
+        "missing_outside": "of it before or after",
     }
     return titles.get(name, name.removeprefix("n_").replace("_", " "))
 

@@ -51,7 +51,8 @@ class QualityReport:
       "never" (no bar of the symbol in any session of the report).
     - `source`, `calendar`, `zone`, `interval`: what was looked at; zone is the exchange's.
     - `fills`: how the second store answered, session by session; empty without one.
-    - `without_bars`: symbols of which the source has trades, and no bar at all; they are in no table.
+    - `without_bars`: symbols of which the source has trades, and no bar at all; they are in no table. Empty where
+      trades were left alone.
     """
 
     table: pa.Table

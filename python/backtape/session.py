@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, Unkn
 from backtape.filling import Filler, FillOutcome, Gap
 from backtape.label_check import LabelCheck, Witness
 from backtape.model import Kind, TapeInfo, interval_name
+from backtape.pieces import add_pieces
 from backtape.repositories.base import Repository, TellsByTime
 from backtape.repositories.memory import MemoryRepository
 from backtape.request import Request
@@ -110,6 +112,15 @@ class SessionLoader:
         self._labels.check(loaded, session, witness)
         return self._filled(session, loaded, tapes) or tapes
 
+    def stop(self) -> None:
+        """Whoever waits for a second store is woken."""
+        if self._filler is not None:
+            self._filler.stop()
+
+    def threads(self) -> list[threading.Thread]:
+        """Threads that wait for a second store."""
+        return self._filler.threads() if self._filler is not None else []
+
     @property
     def fills_late(self) -> bool:
         """Whether gaps of fed streams are filled while a session plays."""
@@ -196,6 +207,9 @@ class SessionLoader:
                 start_ns=start_ns,
                 end_ns=end_ns,
             )
+            if only_source:
+                add_pieces(tapes, kind, interval_ns, pieces, on_bad_rows=request.on_bad_rows, only_source=True)
+                continue
             for piece in pieces:
                 tapes.add(
                     kind,
@@ -204,7 +218,7 @@ class SessionLoader:
                     symbol=piece.symbol,
                     source=piece.source,
                     on_bad_rows=request.on_bad_rows,
-                    only_source=only_source,
+                    only_source=False,
                 )
                 if witness is not None:
                     witness.see(kind, interval_ns, piece)

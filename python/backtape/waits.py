@@ -14,10 +14,12 @@ from typing import Final
 _SLICE_S: Final = 0.05
 
 
-def wait_until(changed: threading.Condition, is_so: Callable[[], bool], timeout_s: float | None) -> bool:
-    """Wait, the condition held, until something is so, for so many seconds (None: for ever); return whether it is."""
+def wait_in_slices(wait: Callable[[float], bool], timeout_s: float | None) -> bool:
+    """Call `wait` with some seconds until it says that what is waited for has come, or for so many seconds in all
+    (None: for ever); return whether it has.
+    """
     left_s = math.inf if timeout_s is None else timeout_s
-    while not changed.wait_for(is_so, min(_SLICE_S, left_s)):
+    while not wait(min(_SLICE_S, left_s)):
         left_s -= _SLICE_S
         if left_s <= 0:
             return False
@@ -26,8 +28,9 @@ def wait_until(changed: threading.Condition, is_so: Callable[[], bool], timeout_
 
 def wait_for_end(thread: threading.Thread, timeout_s: float | None = None) -> bool:
     """Wait for a thread to end, for so many seconds (None: for ever); return whether it has."""
-    left_s = math.inf if timeout_s is None else max(timeout_s, 0.0)
-    while thread.is_alive() and left_s > 0:
-        thread.join(min(_SLICE_S, left_s))
-        left_s -= _SLICE_S
-    return not thread.is_alive()
+
+    def has_ended(seconds: float) -> bool:
+        thread.join(seconds)
+        return not thread.is_alive()
+
+    return wait_in_slices(has_ended, timeout_s)

@@ -39,7 +39,7 @@ const isAbsent = (symbol, session) =>
 // Measures: the level of a cell, from 0 (nothing to see) to 7, and what the levels mean
 
 const PERCENTS = ["100 %", "99 to 100", "95 to 99", "90 to 95", "75 to 90", "50 to 75", "0 to 50", "0 %"];
-const COUNTED = { 0: "0", 1: "1", 3: "2 to 9", 5: "10 to 99", 7: "100 and more" };
+const COUNTED = { 0: "0", 1: "1", 2: "2 to 9", 4: "10 to 99", 6: "100 to 999", 7: "1,000 and more" };
 
 const percent = (part, whole) => (whole > 0 ? (100 * part) / whole : 100);
 
@@ -53,7 +53,7 @@ function percentLevel(value) {
   return value > 0 ? 6 : 7;
 }
 
-const countLevel = (n) => (n >= 100 ? 7 : n >= 10 ? 5 : n >= 2 ? 3 : n);
+const countLevel = (n) => (n >= 1000 ? 7 : n >= 100 ? 6 : n >= 10 ? 4 : n >= 2 ? 2 : n);
 
 const share = (words, there) => ({
   words, legend: PERCENTS, absent: true,

@@ -5,20 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backtape._core import stamp_facts
 from backtape.arrow_types import ArrowStreamable, is_streamable, positions_ns, stamps_ns
 from backtape.errors import ConfigError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
-from backtape.normalise import Shape, column_of, interval_of_stamps, kind_of_columns, normalise, stamps_of
+from backtape.normalise import (
+    MINUTE_NS,
+    Shape,
+    column_of,
+    interval_of_stamps,
+    is_canonical,
+    kind_of_columns,
+    mostly_minutes,
+    normalise,
+    stamps_of,
+)
 from backtape.repositories.base import Piece, within
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""
 
+_Found = tuple[Kind | None, str | None, ArrowStreamable]
+
+_PLAIN: Final = Shape()
 _I64_MIN: Final = -(2**63)
 _BARS_TELLING: Final = 20
 """So few bars may all stand on a coarser grid by chance."""
@@ -29,6 +44,8 @@ class _Held:
     kind: Kind
     interval_ns: int
     piece: Piece
+    told: tuple[int, int] | None = None
+    """The lowest and the highest stamp, where they are known already."""
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -39,6 +56,8 @@ class _Held:
     @property
     def bounds(self) -> tuple[int, int] | None:
         """The lowest and the highest stamp, ns UTC."""
+        if self.told is not None:
+            return self.told
         ts = self.piece.rows["ts"]
         stamps = stamps_ns(ts.drop_null() if ts.null_count else ts)
         return (int(stamps.min()), int(stamps.max())) if len(stamps) else None
@@ -69,7 +88,10 @@ class MemoryRepository:
         self._declared_ns = interval_ns
         self._looked_up: tuple[pa.Schema, tuple[Kind | None, str | None, str | None]] | None = None
         self._lone_symbol = lone_symbol
-        self._held = [self._hold(*found) for found in _tables(source)]
+        # There may be thousands of tables, and each look at one costs more than its rows: those that need no conversion
+        # are looked at together.
+        runs = groupby(_tables(source), lambda found: self._canonical_as(*found))
+        self._held = [held for kind, run in runs for held in self._hold_run(kind, list(run))]
 
     @property
     def name(self) -> str:
@@ -111,8 +133,36 @@ class MemoryRepository:
                 rows = within(rows, positions_ns(rows["ts"], alone_ns=start_ns), start_ns, end_ns)
             yield Piece(held.piece.source, rows, symbol)
 
+    def _canonical_as(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> Kind | None:
+        """The kind of a table of one named symbol that need not be converted; else None."""
+        if symbol is None or not isinstance(table, pa.Table) or self._shape != _PLAIN:
+            return None
+        schema = table.schema
+        told = kind or self._look_up(schema)[0]
+        return told if told is not None and is_canonical(schema, told) else None
+
+    def _hold_run(self, kind: Kind | None, run: list[_Found]) -> Iterator[_Held]:
+        if kind is None:
+            yield from (self._hold(*one) for one in run)
+            return
+        tables = [table for _, _, table in run if isinstance(table, pa.Table)]
+        facts = stamp_facts(pa.concat_tables(tables).select(["ts"]), [table.num_rows for table in tables])
+        for (_, symbol, _), table, told in zip(run, tables, facts, strict=True):
+            is_told = told is not None and (kind != "bar" or self._are_minutes(told, table.num_rows))
+            if told is None or not is_told:
+                yield self._hold(kind, symbol, table)
+            else:
+                piece = Piece(_name(symbol, kind), table, symbol)
+                yield _Held(kind, MINUTE_NS if kind == "bar" else 0, piece, told[:2])
+
+    def _are_minutes(self, told: tuple[int, int, int, bool], rows: int) -> bool:
+        """Whether stamps leave no doubt that they are of 1m bars."""
+        _, _, minutes, falls = told
+        is_few = self._declared_ns not in (None, MINUTE_NS) and rows <= _BARS_TELLING
+        return not falls and not is_few and mostly_minutes(minutes, rows - 1)
+
     def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> _Held:
-        source = f"table of {symbol}" if symbol is not None else f"table of {kind or 'rows'}"
+        source = _name(symbol, kind)
         rows = table if isinstance(table, pa.Table) else pa.table(table)
         told, symbol_column, ts_column = self._look_up(rows.schema)
         kind = kind or told
@@ -154,7 +204,11 @@ class MemoryRepository:
         return told_ns
 
 
-def _tables(source: Tables) -> Iterator[tuple[Kind | None, str | None, ArrowStreamable]]:
+def _name(symbol: str | None, kind: Kind | None) -> str:
+    return f"table of {symbol}" if symbol is not None else f"table of {kind or 'rows'}"
+
+
+def _tables(source: Tables) -> Iterator[_Found]:
     """(kind, symbol, table) of every table of a source; None where that is told by the columns."""
     if is_streamable(source):
         yield None, None, source

@@ -21,6 +21,7 @@ import pyarrow as pa
 from backtape.errors import BacktapeError, RepositoryError, RepositoryTimeout
 from backtape.repositories.sql_address import Address
 from backtape.repositories.sql_drivers import DRIVERS, Access, run, run_whole
+from backtape.waits import wait_in_slices
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
@@ -59,7 +60,7 @@ class _Job(Generic[_Answer]):
     def wait(self, seconds: float | None) -> bool:
         """Begin, and wait for the answer; False where it did not come in time."""
         self._thread.start()
-        return self.done.wait(seconds)
+        return wait_in_slices(self.done.wait, seconds)
 
     def _run(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -81,7 +82,8 @@ class SqlTarget:
         """Tell the database to look at what has changed, where it plans by that; and end the connections."""
         try:
             if self.written and self._driver.system == "postgresql":
-                self._links.write(self._analyze, purpose="statistics")
+                with suppress(RepositoryError):  # the rows are there; it looks by itself sooner or later
+                    self._links.write(self._analyze, purpose="statistics")
         finally:
             self._links.close()
 

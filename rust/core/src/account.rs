@@ -35,9 +35,9 @@ pub struct Account {
 }
 
 impl Account {
-    /// Adds a session as it stands at a mark.
-    pub fn add(&mut self, loaded: &Loaded, mark: &Mark) {
-        self.ledger.add(&mark.ledger(loaded));
+    /// Adds a session as it stands at a mark. `ledger` is that of the mark.
+    pub fn add(&mut self, loaded: &Loaded, mark: &Mark, ledger: &Ledger) {
+        self.ledger.add(ledger);
         for (symbol, own) in loaded.symbols.iter().filter(|(_, own)| own.base.is_some()) {
             let total = self.quality.entry(Arc::clone(symbol)).or_default();
             total.slots.add(&mark.slots(loaded, own));

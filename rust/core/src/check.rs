@@ -1,16 +1,13 @@
 //! The door for rows (C9): every row is checked once, on the way in. Clean rows are passed on without a copy.
 
 use crate::error::{Error, Place, Result};
-use crate::key::{Kind, TapeKey};
+use crate::key::{COLUMNS_MAX, Kind, TapeKey};
 use crate::rows::Rows;
 use crate::twice::same_bar;
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use std::ops::Range;
 use std::slice;
 use std::sync::Arc;
-
-/// The most number columns that rows of any kind have.
-pub const COLUMNS_MAX: usize = 5;
 
 /// What to do with a bad row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,12 +140,15 @@ fn no_nulls(nulls: Option<&NullBuffer>) -> bool {
 fn is_clean(key: &TapeKey, raw: &RawRows) -> bool {
     let (ts, ts_nulls) = &raw.ts_ns;
     let no_null = no_nulls(ts_nulls.as_ref()) && raw.values.iter().all(|(_, nulls)| no_nulls(nulls.as_ref()));
-    let ordered = match key.kind {
-        Kind::Bar => ts.windows(2).fold(true, |ok, pair| ok & (pair[0] < pair[1])),
-        _ => ts.windows(2).fold(true, |ok, pair| ok & (pair[0] <= pair[1])),
-    };
     let columns: Vec<&[f64]> = raw.values.iter().map(|(column, _)| &**column).collect();
-    no_null && ordered && values_are_clean(key, ts, &columns)
+    no_null && is_ordered(key, ts) && values_are_clean(key, &columns)
+}
+
+fn is_ordered(key: &TapeKey, ts_ns: &[i64]) -> bool {
+    match key.kind {
+        Kind::Bar => ascends_on_grid(ts_ns, key.interval_ns),
+        _ => ts_ns.windows(2).fold(true, |ok, pair| ok & (pair[0] <= pair[1])),
+    }
 }
 
 /// Whether one row would pass [`check`] as it is. `values`: its numbers in the order of [`Kind::columns`].
@@ -157,10 +157,10 @@ pub fn is_clean_row(key: &TapeKey, ts_ns: i64, values: &[f64]) -> bool {
     for (column, value) in columns.iter_mut().zip(values) {
         *column = slice::from_ref(value);
     }
-    values_are_clean(key, slice::from_ref(&ts_ns), &columns[..values.len()])
+    is_ordered(key, slice::from_ref(&ts_ns)) && values_are_clean(key, &columns[..values.len()])
 }
 
-fn values_are_clean(key: &TapeKey, ts_ns: &[i64], columns: &[&[f64]]) -> bool {
+fn values_are_clean(key: &TapeKey, columns: &[&[f64]]) -> bool {
     let prices = key.kind.prices();
     let numbers = columns.iter().enumerate().all(|(c, column)| match (key.kind, c < prices) {
         (Kind::Quote, true) => column.iter().fold(true, |ok, v| ok & !v.is_infinite()),
@@ -171,16 +171,17 @@ fn values_are_clean(key: &TapeKey, ts_ns: &[i64], columns: &[&[f64]]) -> bool {
         return numbers;
     }
     let [high, low] = [1, 2].map(|c| columns[c]);
-    numbers
-        && high.iter().zip(low.iter()).fold(true, |ok, (high, low)| ok & (high >= low))
-        && is_on_grid(ts_ns, key.interval_ns)
+    numbers && high.iter().zip(low.iter()).fold(true, |ok, (high, low)| ok & (high >= low))
 }
 
 /// A division costs more than all other checks of a row together, and most steps are one interval.
-fn is_on_grid(ts: &[i64], interval_ns: i64) -> bool {
-    let whole = |step_ns: i64| step_ns == interval_ns || step_ns % interval_ns == 0;
+fn ascends_on_grid(ts: &[i64], interval_ns: i64) -> bool {
+    let fits = |before: i64, ts: i64| {
+        let step_ns = ts.wrapping_sub(before);
+        before < ts && (step_ns == interval_ns || step_ns.cast_unsigned().is_multiple_of(interval_ns.cast_unsigned()))
+    };
     ts.first().is_none_or(|first| first % interval_ns == 0)
-        && ts.windows(2).all(|pair| whole(pair[1].wrapping_sub(pair[0])))
+        && ts.iter().zip(ts.iter().skip(1)).all(|(&before, &ts)| fits(before, ts))
 }
 
 enum Verdict {

@@ -1,14 +1,16 @@
 //! A fingerprint of what was delivered, in order (C8).
 //!
 //! Every event has a 64-bit hash of its key and payload: the sum (wrapping) of folded products of pairs of words,
-//! where `fold(a, b)` is the upper half of the 128-bit product `a * b` xor its lower half. The digest is the chain
-//! `state = fold(state ^ hash, CHAIN) + hash` over the events. Prices enter by their bits (-0 as 0, one NaN), whole
+//! where `fold(a, b)` is the upper half of the 128-bit product `a * b` xor its lower half. The digest is the sum
+//! (wrapping) of `fold(hash ^ place * STEP, PLACED)` over the events, where the place of the first event is 1: an event
+//! counts by what it is and by where it stands, and parts of a stream can be summed apart from each other. Prices enter by their bits (-0 as 0, one NaN), whole
 //! volumes and sizes as integers, a derived bar's counts as present-or-filled and expected. Marks of origin, revision
 //! and catch-up do not enter.
 
 use crate::key::TapeKey;
 
-const CHAIN: u64 = 0x9e37_79b9_7f4a_7c15;
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+const PLACED: u64 = 0xd6e8_feb8_6659_fd93;
 const WORDS: [u64; 8] = [
     0xa076_1d64_78bd_642f,
     0xe703_7ed1_a0b4_28db,
@@ -25,9 +27,10 @@ const WORDS: [u64; 8] = [
 pub struct Digest(u64);
 
 impl Digest {
-    /// Adds one event by its hash.
-    pub fn push(&mut self, event: u64) {
-        self.0 = fold(self.0 ^ event, CHAIN).wrapping_add(event);
+    /// Adds events by their placed hashes.
+    #[must_use]
+    pub fn and(self, placed: &[u64]) -> Self {
+        Self(placed.iter().fold(self.0, |sum, &hash| sum.wrapping_add(hash)))
     }
 
     /// The digest as 16 hexadecimal digits.
@@ -39,6 +42,11 @@ impl Digest {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
+}
+
+/// The hash of an event at its place in the stream; `place` counts from 0.
+pub fn placed_hash(place: u64, event: u64) -> u64 {
+    fold(event ^ place.wrapping_add(1).wrapping_mul(STEP), PLACED)
 }
 
 /// The hash of a tape's key: FNV-1a of its words and the symbol's bytes.
@@ -68,6 +76,11 @@ pub fn price_word(price: f64) -> u64 {
     if price.is_nan() { f64::NAN.to_bits() } else { (price + 0.0).to_bits() }
 }
 
+/// The word of a price that is a number for sure: the same as [`price_word`].
+pub fn finite_word(price: f64) -> u64 {
+    (price + 0.0).to_bits()
+}
+
 /// The word of a volume or size: the integer if it is whole, else its bits.
 pub fn size_word(size: f64) -> u64 {
     let whole = size as i64;
@@ -80,24 +93,30 @@ mod tests {
     use crate::key::Kind;
 
     fn digest(events: &[u64]) -> String {
-        let mut digest = Digest::default();
-        for &event in events {
-            digest.push(event);
-        }
-        digest.hex()
+        let placed = events.iter().enumerate().map(|(place, &event)| placed_hash(place as u64, event));
+        Digest::default().and(&placed.collect::<Vec<_>>()).hex()
     }
 
     #[test]
     fn order_repetition_and_absence_can_be_seen() {
-        let seen = [digest(&[1, 2, 3]), digest(&[2, 1, 3]), digest(&[1, 2]), digest(&[1, 2, 3, 3]), digest(&[])];
+        let seen =
+            [digest(&[1, 2, 3]), digest(&[2, 1, 3]), digest(&[1, 2]), digest(&[1, 2, 3, 3]), digest(&[0]), digest(&[])];
         for (index, one) in seen.iter().enumerate() {
             assert!(!seen[index + 1..].contains(one), "{seen:?}");
         }
     }
 
     #[test]
+    fn parts_of_a_stream_can_be_summed_apart() {
+        let placed: Vec<u64> = (0..9).map(|place| placed_hash(place, place % 4)).collect();
+        let whole = Digest::default().and(&placed);
+        assert_eq!(Digest::default().and(&placed[..5]).and(&placed[5..]), whole);
+    }
+
+    #[test]
     fn a_zero_has_no_sign_and_a_nan_no_payload() {
         assert_eq!(price_word(-0.0), price_word(0.0));
+        assert_eq!([-0.0, 1.5, -3.0].map(finite_word), [0.0, 1.5, -3.0].map(price_word));
         assert_eq!(price_word(f64::from_bits(0x7ff8_0000_0000_0001)), price_word(f64::NAN));
         assert_ne!(price_word(1.0), price_word(1.000_000_000_000_000_2));
         assert_eq!(size_word(100.0), 100);

@@ -1,5 +1,6 @@
 //! Columns of merged events: for each event of an order, one value of its tape.
 
+use crate::loaded::Loaded;
 use crate::merge::Order;
 use arrow_buffer::ScalarBuffer;
 use std::ops::Range;
@@ -17,6 +18,17 @@ pub fn spread<T: Copy>(order: &Order, events: Range<usize>, by_tape: &[T]) -> Ve
     order.lanes[events].iter().map(|&lane| by_tape[lane as usize]).collect()
 }
 
+/// The place of each tape's symbol among the session's symbols; 0 where it has none.
+pub fn symbol_ids(loaded: &Loaded) -> Vec<u32> {
+    let mut ids = vec![0; loaded.tapes.len()];
+    for (id, own) in loaded.symbols.values().enumerate() {
+        for &tape in own.bars.values().chain(&own.quotes).chain(&own.trades) {
+            ids[tape] = id as u32;
+        }
+    }
+    ids
+}
+
 /// A slice of a buffer, or an empty slice.
 pub fn slice_or_empty<T: arrow_buffer::ArrowNativeType>(column: Option<&ScalarBuffer<T>>) -> &[T] {
     column.map_or(&[], |column| column)
@@ -28,7 +40,7 @@ mod tests {
 
     #[test]
     fn each_event_gets_its_own_row_and_a_tape_without_the_column_the_default() {
-        let order = Order { lanes: vec![0, 1, 0, 2], rows: vec![0, 0, 1, 5], at_ns: vec![1, 1, 2, 3] };
+        let order = Order { lanes: vec![0, 1, 0, 2], rows: vec![0, 0, 1, 5], at_ns: vec![1, 1, 2, 3].into() };
         assert_eq!(gather(&order, 0..4, &[&[1.0, 2.0], &[], &[0.0; 6]]), [1.0, 0.0, 2.0, 0.0]);
         assert_eq!(gather(&order, 2..3, &[&[1.0, 2.0], &[], &[]]), [2.0]);
         assert_eq!(spread(&order, 1..4, &['a', 'b', 'c']), ['b', 'a', 'c']);

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+/// The most number columns that rows of any kind have.
+pub const COLUMNS_MAX: usize = 5;
+
 /// What an event is. The order of the variants is the rank at one instant (C1): first what describes the time
 /// before it, then the boundary, then what happens at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

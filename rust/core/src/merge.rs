@@ -1,8 +1,13 @@
 //! The order of many sorted tapes (C1): by time, then by the tapes' own order, then by row.
 //!
-//! Two ways, one answer. Where many tapes share their stamps (bars on a grid), a *sweep* emits every head that equals
-//! the minimum while it looks for the next minimum. Where few do (quotes and trades), a *loser tree* of packed keys
-//! `(time - start) << bits | lane` finds the next row in log2(lanes) comparisons without a branch.
+//! Three ways, one answer. Tapes that share a grid (bars) are *counted* into its slots, see [`crate::grid`]. Where many
+//! tapes share their stamps without one, a *sweep* emits every head that equals the minimum while it looks for the next
+//! minimum. Where few do (quotes and trades), a *loser tree* of packed keys `(time - start) << bits | lane` finds the next
+//! row in log2(lanes) comparisons without a branch.
+
+use crate::grid::{Grid, by_slots};
+use crate::tree::merge_by_tree;
+use arrow_buffer::ScalarBuffer;
 
 /// One tape's part in a merge: rows `from..to` of sorted stamps, each known `lag_ns` after its stamp.
 #[derive(Debug, Clone, Copy)]
@@ -17,21 +22,31 @@ pub struct Lane<'a> {
     pub to: usize,
 }
 
-impl Lane<'_> {
-    fn at(&self, row: usize) -> i64 {
+impl<'a> Lane<'a> {
+    /// How many rows are to be merged.
+    pub const fn rows(&self) -> usize {
+        self.to - self.from
+    }
+
+    /// Their stamps.
+    pub fn stamps(&self) -> &'a [i64] {
+        &self.stamps_ns[self.from..self.to]
+    }
+
+    pub(crate) fn at(&self, row: usize) -> i64 {
         self.stamps_ns[row] + self.lag_ns
     }
 }
 
 /// The merged order: for each event its lane, its row in that lane, and when it is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// Number of the lane in the slice that was merged.
     pub lanes: Vec<u32>,
     /// Row in the lane.
     pub rows: Vec<u32>,
     /// When the event is known, ascending.
-    pub at_ns: Vec<i64>,
+    pub at_ns: ScalarBuffer<i64>,
 }
 
 impl Order {
@@ -44,25 +59,49 @@ impl Order {
     pub fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
+}
 
-    fn push(&mut self, lane: u32, row: usize, at_ns: i64) {
-        self.lanes.push(lane);
-        self.rows.push(row as u32);
-        self.at_ns.push(at_ns);
+/// Where an order is written to: one place for each row of the lanes that are merged.
+pub(crate) struct Places<'a> {
+    pub(crate) lanes: &'a mut [u32],
+    pub(crate) rows: &'a mut [u32],
+    pub(crate) at_ns: &'a mut [i64],
+    written: usize,
+}
+
+impl<'a> Places<'a> {
+    pub(crate) const fn new(lanes: &'a mut [u32], rows: &'a mut [u32], at_ns: &'a mut [i64]) -> Self {
+        Self { lanes, rows, at_ns, written: 0 }
     }
 
-    fn reserve(&mut self, rows: usize) {
-        self.lanes.reserve(rows);
-        self.rows.reserve(rows);
-        self.at_ns.reserve(rows);
+    /// The places up to one, and from there on.
+    pub(crate) fn split_at(self, place: usize) -> (Self, Self) {
+        let (lanes, lanes_after) = self.lanes.split_at_mut(place);
+        let (rows, rows_after) = self.rows.split_at_mut(place);
+        let (at_ns, at_ns_after) = self.at_ns.split_at_mut(place);
+        (Self::new(lanes, rows, at_ns), Self::new(lanes_after, rows_after, at_ns_after))
+    }
+
+    /// The places that nothing was written to.
+    fn rest(self) -> Self {
+        let written = self.written;
+        self.split_at(written).1
+    }
+
+    pub(crate) fn push(&mut self, lane: u32, row: usize, at_ns: i64) {
+        let place = self.written;
+        self.lanes[place] = lane;
+        self.rows[place] = row as u32;
+        self.at_ns[place] = at_ns;
+        self.written = place + 1;
     }
 }
 
 /// A lane that has rows to merge, with its number among all lanes.
 #[derive(Clone, Copy)]
-struct Active<'a> {
-    number: u32,
-    lane: Lane<'a>,
+pub(crate) struct Active<'a> {
+    pub(crate) number: u32,
+    pub(crate) lane: Lane<'a>,
 }
 
 /// After this many sweeps with too few rows each, the tree takes over.
@@ -72,32 +111,42 @@ const LANES_PER_ROW_MAX: usize = 8;
 
 /// The stable order of all rows in the lanes.
 pub fn merge(lanes: &[Lane<'_>]) -> Order {
-    let mut order = Order::default();
-    order.reserve(lanes.iter().map(|lane| lane.to - lane.from).sum());
+    let rows = lanes.iter().map(Lane::rows).sum();
+    let (mut numbers, mut own_rows, mut at_ns) = (vec![0; rows], vec![0; rows], vec![0; rows]);
+    merge_into(lanes, Places::new(&mut numbers, &mut own_rows, &mut at_ns));
+    Order { lanes: numbers, rows: own_rows, at_ns: at_ns.into() }
+}
+
+/// Writes the stable order of all rows in the lanes. Where they share a grid, it returns the place of every row, lane
+/// after lane: then columns are best moved lane by lane, else event by event.
+pub(crate) fn merge_into(lanes: &[Lane<'_>], mut places: Places<'_>) -> Option<Vec<u32>> {
     let numbered = lanes.iter().enumerate().map(|(number, &lane)| Active { number: number as u32, lane });
-    let mut active: Vec<Active<'_>> = numbered.filter(|active| active.lane.from < active.lane.to).collect();
+    let mut active: Vec<Active<'_>> = numbered.filter(|active| active.lane.rows() > 0).collect();
     match active.as_mut_slice() {
         [] => {}
-        [only] => (only.lane.from..only.lane.to).for_each(|row| order.push(only.number, row, only.lane.at(row))),
+        [only] => (only.lane.from..only.lane.to).for_each(|row| places.push(only.number, row, only.lane.at(row))),
         many => {
-            sweep(many, &mut order);
-            tree(many, &mut order);
+            if let Some(found) = Grid::of(lanes).and_then(|grid| by_slots(lanes, grid, &mut places)) {
+                return Some(found);
+            }
+            sweep(many, &mut places);
+            merge_by_tree(many, places.rest());
         }
     }
-    order
+    None
 }
 
 /// Emits heads that equal the minimum, sweep after sweep, and moves each lane's `from` along. Stops early where the
 /// lanes share too few stamps.
-fn sweep(active: &mut [Active<'_>], order: &mut Order) {
+fn sweep(active: &mut [Active<'_>], places: &mut Places<'_>) {
     let mut heads: Vec<i64> = active.iter().map(|a| a.lane.at(a.lane.from)).collect();
     let mut now_ns = heads.iter().copied().min().unwrap_or(i64::MAX);
-    let (mut sweeps, mut rows_at_check) = (0, order.len());
+    let (mut sweeps, mut rows_at_check) = (0, places.written);
     while now_ns != i64::MAX {
         let mut next_ns = i64::MAX;
         for (head, Active { number, lane }) in heads.iter_mut().zip(active.iter_mut()) {
             while *head == now_ns {
-                order.push(*number, lane.from, now_ns);
+                places.push(*number, lane.from, now_ns);
                 lane.from += 1;
                 *head = if lane.from < lane.to { lane.at(lane.from) } else { i64::MAX };
             }
@@ -106,69 +155,12 @@ fn sweep(active: &mut [Active<'_>], order: &mut Order) {
         now_ns = next_ns;
         sweeps += 1;
         if sweeps == SWEEPS_TO_TRY {
-            if (order.len() - rows_at_check) * LANES_PER_ROW_MAX < sweeps * heads.len() {
+            if (places.written - rows_at_check) * LANES_PER_ROW_MAX < sweeps * heads.len() {
                 return;
             }
-            (sweeps, rows_at_check) = (0, order.len());
+            (sweeps, rows_at_check) = (0, places.written);
         }
     }
-}
-
-/// A tournament over the lanes' heads. Each inner node keeps the loser of its match, so that a new head replays the
-/// matches on one path only.
-fn tree(active: &mut [Active<'_>], order: &mut Order) {
-    let left = active.iter().filter(|a| a.lane.from < a.lane.to);
-    let Some(start_ns) = left.clone().map(|a| a.lane.at(a.lane.from)).min() else {
-        return;
-    };
-    let end_ns = left.map(|a| a.lane.at(a.lane.to - 1)).max().unwrap_or(start_ns);
-    let leaves = active.len().next_power_of_two();
-    let bits = leaves.trailing_zeros();
-    if end_ns.abs_diff(start_ns).leading_zeros() <= bits {
-        return by_halves(active, order, start_ns, end_ns);
-    }
-    let key = |lane: &Lane<'_>, slot: usize| {
-        if lane.from < lane.to { (lane.at(lane.from).abs_diff(start_ns) << bits) | slot as u64 } else { u64::MAX }
-    };
-    let mut winners = vec![u64::MAX; 2 * leaves];
-    for (slot, a) in active.iter().enumerate() {
-        winners[leaves + slot] = key(&a.lane, slot);
-    }
-    let mut losers = vec![u64::MAX; leaves];
-    for node in (1..leaves).rev() {
-        let (a, b) = (winners[2 * node], winners[2 * node + 1]);
-        (winners[node], losers[node]) = (a.min(b), a.max(b));
-    }
-    let mut best = winners[1];
-    let mask = leaves as u64 - 1;
-    while best != u64::MAX {
-        let slot = (best & mask) as usize;
-        let Active { number, lane } = &mut active[slot];
-        order.push(*number, lane.from, lane.at(lane.from));
-        lane.from += 1;
-        best = key(lane, slot);
-        let mut node = (leaves + slot) >> 1;
-        while node >= 1 {
-            let loser = losers[node];
-            (losers[node], best) = (loser.max(best), loser.min(best));
-            node >>= 1;
-        }
-    }
-}
-
-/// Where times lie too far apart for one packed key, the earlier half of the time goes first.
-fn by_halves(active: &mut [Active<'_>], order: &mut Order, start_ns: i64, end_ns: i64) {
-    let middle_ns = start_ns.midpoint(end_ns);
-    let ends: Vec<usize> = active.iter().map(|a| a.lane.to).collect();
-    for a in active.iter_mut() {
-        let (from, lag_ns) = (a.lane.from, a.lane.lag_ns);
-        a.lane.to = from + a.lane.stamps_ns[from..a.lane.to].partition_point(|&ts| ts + lag_ns <= middle_ns);
-    }
-    tree(active, order);
-    for (a, end) in active.iter_mut().zip(ends) {
-        a.lane.to = end;
-    }
-    tree(active, order);
 }
 
 #[cfg(test)]
@@ -212,20 +204,6 @@ mod tests {
         #[test]
         fn merge_equals_a_stable_sort(columns in columns(1), lags in prop::collection::vec(0..5_i64, 0..40)) {
             prop_assert_eq!(merge(&lanes(&columns, &lags)), sorted(&columns, &lags));
-        }
-
-        #[test]
-        fn the_tree_alone_equals_a_stable_sort(columns in columns(7)) {
-            let numbered = lanes(&columns, &[]).into_iter().enumerate();
-            let mut active: Vec<Active<'_>> = numbered
-                .filter(|(_, lane)| lane.to > 0)
-                .map(|(number, lane)| Active { number: number as u32, lane })
-                .collect();
-            let mut order = Order::default();
-            if active.len() > 1 {
-                tree(&mut active, &mut order);
-                prop_assert_eq!(order, sorted(&columns, &[]));
-            }
         }
     }
 

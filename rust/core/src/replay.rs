@@ -4,11 +4,11 @@
 use crate::account::Account;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::event_hashes::event_hashes;
 use crate::key::Kind;
 use crate::loaded::Loaded;
 use crate::mark::Mark;
-use crate::merge::{Lane, Order, merge};
+use crate::merge::{Lane, Order};
+use crate::plan::{Both, Planned, one_by_one, planned};
 use arrow_buffer::ScalarBuffer;
 use std::sync::Arc;
 
@@ -47,11 +47,7 @@ impl Window {
 
     /// The digest of all events up to here.
     pub fn digest(&self, taken: usize) -> Digest {
-        let mut digest = self.digest_before;
-        for &hash in &self.hashes[..taken] {
-            digest.push(hash);
-        }
-        digest
+        self.digest_before.and(&self.hashes[..taken])
     }
 
     /// The end of the instant that the event of a place belongs to: the place after its last event.
@@ -62,11 +58,14 @@ impl Window {
 }
 
 /// Plans session after session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Replay {
     playing: Option<Playing>,
     settled: Account,
     digest: Digest,
+    /// How many events are planned.
+    place: u64,
+    both: Both,
 }
 
 #[derive(Debug)]
@@ -80,7 +79,18 @@ struct Playing {
 /// The longest time that one window may span, so that times fit beside lane numbers in one word.
 const STEP_NS_MAX: u64 = 1 << 45;
 
+impl Default for Replay {
+    fn default() -> Self {
+        Self::new(one_by_one)
+    }
+}
+
 impl Replay {
+    /// A replay that has not begun. `both` is how two halves of a window are planned; the stream does not depend on it.
+    pub fn new(both: Both) -> Self {
+        Self { playing: None, settled: Account::default(), digest: Digest::default(), place: 0, both }
+    }
+
     /// Takes up the next session. The one before must have been settled.
     ///
     /// # Errors
@@ -114,14 +124,12 @@ impl Replay {
         let playing = self.playing.as_mut()?;
         let loaded = Arc::clone(&playing.loaded);
         let lanes = next_lanes(&loaded, &playing.cursors, &mut playing.step_ns, target.max(1))?;
-        let order = merge(&lanes);
-        let (ts_ns, values) = gathered(&loaded, &lanes, &order);
-        let columns: Vec<&[f64]> = values.iter().map(|column| &**column).collect();
-        let hashes = event_hashes(&loaded, &order, &ts_ns, &columns);
+        let Planned { order, ts_ns, values, hashes } = planned(&loaded, &lanes, self.place, self.both);
         playing.cursors = lanes.iter().map(|lane| lane.to).collect();
         let (before, digest_before) = (playing.planned, self.digest);
         let window = Window { loaded, order, ts_ns, values, before, digest_before, hashes };
         self.digest = window.digest(window.order.len());
+        self.place += window.order.len() as u64;
         playing.planned = window.mark(window.order.len());
         Some(window)
     }
@@ -133,8 +141,9 @@ impl Replay {
     /// [`Error::LedgerUnbalanced`]: our own fault.
     pub fn settle(&mut self, mark: &Mark) -> Result<()> {
         if let Some(playing) = &self.playing {
-            mark.ledger(&playing.loaded).check(playing.loaded.session.label())?;
-            self.settled.add(&playing.loaded, mark);
+            let ledger = mark.ledger(&playing.loaded);
+            ledger.check(playing.loaded.session.label())?;
+            self.settled.add(&playing.loaded, mark, &ledger);
         }
         Ok(())
     }
@@ -143,58 +152,6 @@ impl Replay {
     pub const fn settled(&self) -> &Account {
         &self.settled
     }
-}
-
-/// The stamps and numbers of a window's events, side by side, so that a later reader of an event finds all of it in a few
-/// places. Column by column and tape by tape: each tape is read from front to back, which is what memory is fast at.
-fn gathered(loaded: &Loaded, lanes: &[Lane<'_>], order: &Order) -> (ScalarBuffer<i64>, Vec<ScalarBuffer<f64>>) {
-    let places = places_by_lane(lanes, order);
-    let parts = || loaded.tapes.iter().zip(lanes);
-    let widest = loaded.tapes.iter().map(|tape| tape.rows.values.len()).max().unwrap_or(0);
-    let stamps = parts().map(|(tape, lane)| &tape.rows.ts_ns[lane.from..lane.to]);
-    let column = |number: usize| {
-        let values = parts().map(|(tape, lane)| match tape.rows.values.get(number) {
-            Some(column) => &column[lane.from..lane.to],
-            None => &[],
-        });
-        scattered(values, lanes, &places).into()
-    };
-    (scattered(stamps, lanes, &places).into(), (0..widest).map(column).collect())
-}
-
-/// The events of each lane, lane after lane.
-fn places_by_lane(lanes: &[Lane<'_>], order: &Order) -> Vec<u32> {
-    let mut next: Vec<usize> = Vec::with_capacity(lanes.len());
-    let mut rows = 0;
-    for lane in lanes {
-        next.push(rows);
-        rows += lane.to - lane.from;
-    }
-    let mut places = vec![0; rows];
-    for (event, &lane) in order.lanes.iter().enumerate() {
-        let place = &mut next[lane as usize];
-        places[*place] = event as u32;
-        *place += 1;
-    }
-    places
-}
-
-/// Parts of lanes as one column in the order of events; the default where a lane has no such column.
-fn scattered<'a, T: Copy + Default + 'a>(
-    parts: impl Iterator<Item = &'a [T]>,
-    lanes: &[Lane<'_>],
-    places: &[u32],
-) -> Vec<T> {
-    let mut column = vec![T::default(); places.len()];
-    let mut at = 0;
-    for (part, lane) in parts.zip(lanes) {
-        let len = lane.to - lane.from;
-        for (&event, &value) in places[at..at + len].iter().zip(part) {
-            column[event as usize] = value;
-        }
-        at += len;
-    }
-    column
 }
 
 /// The first row from `from` on that is known at `end_ns` or later. It is near: the search begins there.

@@ -36,6 +36,18 @@ impl Tape {
     }
 }
 
+/// Checks rows of one source for one tape that is fed.
+///
+/// # Errors
+/// [`Error::BaseInterval`] for bars that are neither 1s nor 1m, and all that [`check`] finds.
+pub fn check_piece(key: &TapeKey, source_name: &Arc<str>, raw: RawRows, on_bad: OnBadRows) -> Result<Checked> {
+    if key.kind == Kind::Bar && !BASE_INTERVALS_NS.contains(&key.interval_ns) {
+        let interval = interval_name(key.interval_ns);
+        return Err(Error::BaseInterval { tape: key.clone(), interval });
+    }
+    check(key, source_name, raw, on_bad)
+}
+
 #[derive(Debug, Clone)]
 struct Piece {
     source_name: Arc<str>,
@@ -71,11 +83,15 @@ impl Tapes {
         on_bad: OnBadRows,
         same_key: SameKey,
     ) -> Result<()> {
-        if key.kind == Kind::Bar && !BASE_INTERVALS_NS.contains(&key.interval_ns) {
-            let interval = interval_name(key.interval_ns);
-            return Err(Error::BaseInterval { tape: key.clone(), interval });
-        }
-        let checked = check(key, source_name, raw, on_bad)?;
+        let checked = check_piece(key, source_name, raw, on_bad)?;
+        self.put(key, source_name, checked, same_key)
+    }
+
+    /// Adds checked rows of one source to their tape.
+    ///
+    /// # Errors
+    /// [`Error::TapeTwice`].
+    pub fn put(&mut self, key: &TapeKey, source_name: &Arc<str>, checked: Checked, same_key: SameKey) -> Result<()> {
         let pieces = self.pieces.entry(key.clone()).or_default();
         if let (SameKey::Refuse, Some(first)) = (same_key, pieces.first()) {
             let (tape, source_first) = (key.clone(), Arc::clone(&first.source_name));
@@ -141,6 +157,9 @@ impl Tapes {
 /// Pieces follow each other by their first stamp; where they overlap, rows interleave by stamp, then by the name of
 /// the source, so that the order in which files were listed can't be seen.
 fn join(key: &TapeKey, pieces: &[Piece], on_bad: OnBadRows) -> Result<Tape> {
+    if let [Piece { checked: Checked { rows, dropped }, .. }] = pieces {
+        return Ok(Tape { rows: rows.clone(), dropped: dropped.clone() });
+    }
     let mut pieces: Vec<&Piece> = pieces.iter().collect();
     pieces.sort_by_key(|piece| (piece.checked.rows.ts_ns.first().copied(), Arc::clone(&piece.source_name)));
     let mut dropped: Vec<Dropped> = pieces.iter().flat_map(|piece| piece.checked.dropped.iter().cloned()).collect();

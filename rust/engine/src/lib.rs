@@ -8,5 +8,6 @@ pub mod pace;
 mod queues;
 mod stream;
 mod sync;
+pub mod threads;
 pub mod turnstile;
 pub mod wall;

@@ -37,6 +37,49 @@ pub(crate) fn read_all(reader: Box<dyn RecordBatchReader + Send>) -> Result<Reco
     }
 }
 
+/// A stream as one batch for each piece, of so many rows. Batches of the stream never reach over two pieces.
+pub(crate) fn read_pieces(
+    mut reader: Box<dyn RecordBatchReader + Send>,
+    lens: impl Iterator<Item = usize>,
+) -> Result<Vec<RecordBatch>, Unreadable> {
+    let schema: SchemaRef = reader.schema();
+    let piece = |len: usize| {
+        let (mut parts, mut rows) = (Vec::new(), 0);
+        while rows < len {
+            let Some(batch) = reader.next() else {
+                break;
+            };
+            let batch = batch?;
+            rows += batch.num_rows();
+            parts.push(batch);
+        }
+        if rows != len {
+            let message = format!("a piece has {len} rows, but the stream gives {rows}");
+            return Err(ArrowError::InvalidArgumentError(message).into());
+        }
+        match parts.as_slice() {
+            [one] => Ok(one.clone()),
+            many => Ok(concat_batches(&schema, many)?),
+        }
+    };
+    lens.map(piece).collect()
+}
+
+/// The lowest and the highest stamp of a column, how many steps between its stamps are one minute, and whether one falls;
+/// `None` where it has no rows, or nulls.
+pub(crate) fn facts_of_stamps(stamps: &ArrayRef) -> Option<(i64, i64, usize, bool)> {
+    const MINUTE_NS: i64 = 60_000_000_000;
+    let stamps = stamps.as_primitive_opt::<TimestampNanosecondType>().filter(|stamps| stamps.null_count() == 0)?;
+    let ts = stamps.values();
+    let steps = || ts.iter().zip(ts.iter().skip(1)).map(|(&before, &ts)| (before, ts));
+    let minutes = steps().map(|(before, ts)| usize::from(ts.wrapping_sub(before) == MINUTE_NS)).sum();
+    let falls = steps().fold(false, |falls, (before, ts)| falls | (ts < before));
+    let (first, last) = (*ts.first()?, *ts.last()?);
+    let bounds = || ts.iter().fold((i64::MAX, i64::MIN), |(low, high), &ts| (low.min(ts), high.max(ts)));
+    let (lowest_ns, highest_ns) = if falls { bounds() } else { (first, last) };
+    Some((lowest_ns, highest_ns, minutes, falls))
+}
+
 /// The rows of a batch by symbol. `symbol` names the one symbol of a batch without a symbol column.
 pub(crate) fn by_symbol(
     batch: &RecordBatch,

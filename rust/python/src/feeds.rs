@@ -7,6 +7,7 @@ use crate::tapes::{Tapes, kind_of, on_bad_of, unreadable};
 use backtape_core::check::{OnBadRows, RawRows, RowNumbers, check};
 use backtape_core::growing::Growing;
 use backtape_core::key::{Kind, TapeKey};
+use backtape_core::tapes::Tapes as Collected;
 use backtape_engine::feeds::{Fault, Fed, Feeds as Queues, Frontier, Limits, Standing, StreamStats};
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
@@ -150,7 +151,7 @@ impl Feeds {
     /// all fed rows of the session.
     fn tapes(&self, py: Python<'_>, base: &Tapes, at_ns: i64, end_ns: i64) -> Tapes {
         py.detach(|| {
-            let mut tapes = base.lock().clone();
+            let mut tapes = Collected::clone(&base.lock());
             let mut session = self.session();
             for (key, pending) in self.queues.take_before(at_ns, end_ns) {
                 let grown = session.entry(key.clone()).or_insert_with(|| Growing::new(key.kind)).grown(pending);

@@ -9,9 +9,12 @@ use arrow_schema::ArrowError;
 use backtape_core::batch_kernels::{SymbolGaps, aggregate as aggregate_all, find_gaps as find_all};
 use backtape_core::check::OnBadRows;
 use backtape_core::derive::DerivedBars;
+use backtape_core::gaps::Gap;
 use backtape_core::key::Kind;
 use backtape_core::loaded::Loaded;
 use backtape_core::replay::Replay;
+use backtape_engine::threads::side_by_side;
+use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PySchema};
@@ -33,8 +36,8 @@ impl Merge {
         let kinds = kinds.iter().map(|kind| kind_of(py, kind)).collect::<PyResult<_>>()?;
         let tapes = tapes.get();
         let replay = py.enter(|| {
-            let mut replay = Replay::default();
-            let tapes = tapes.lock().clone();
+            let mut replay = Replay::new(side_by_side);
+            let tapes = Arc::clone(&tapes.lock());
             replay.begin(Arc::new(Loaded::unbounded(&tapes, OnBadRows::Raise)?), i64::MIN)?;
             Ok(replay)
         })?;
@@ -155,12 +158,12 @@ pub(crate) type QualityRow = (String, i64, u64, u64, u64, u64, u64, u64, u64, Op
 /// See [`QualityRow`].
 pub(crate) fn quality_rows(loaded: &Loaded) -> Vec<QualityRow> {
     let mark = backtape_core::mark::Mark::after(i64::MAX, loaded.tapes.len(), 0, true);
-    let row = |(symbol, key, slots): (Arc<str>, backtape_core::key::TapeKey, backtape_core::mark::Slots)| {
-        let tape = loaded.tapes.iter().find(|tape| tape.key == key)?;
-        let (tally, ts) = (&tape.tally, &tape.rows.ts_ns);
-        Some((
+    let with_base = loaded.symbols.iter().filter_map(|(symbol, own)| Some((symbol, own, &loaded.tapes[own.base?])));
+    let rows = with_base.map(|(symbol, own, tape)| {
+        let (slots, tally, ts) = (mark.slots(loaded, own), &tape.tally, &tape.rows.ts_ns);
+        (
             symbol.to_string(),
-            key.interval_ns,
+            tape.key.interval_ns,
             slots.expected,
             slots.present,
             slots.present_or_filled - slots.present,
@@ -170,13 +173,25 @@ pub(crate) fn quality_rows(loaded: &Loaded) -> Vec<QualityRow> {
             tally.rejected,
             ts.first().copied(),
             ts.last().copied(),
-        ))
-    };
-    mark.quality(loaded).into_iter().filter_map(row).collect()
+        )
+    });
+    rows.collect()
 }
 
-/// Gaps of a loaded session: (symbol, start, end, n_missing).
-pub(crate) fn gap_rows(loaded: &Loaded) -> Vec<(String, i64, i64, u64)> {
-    let own = loaded.symbols.iter().flat_map(|(symbol, own)| own.gaps.iter().map(move |gap| (symbol, gap)));
-    own.map(|(symbol, gap)| (symbol.to_string(), gap.span.start_ns(), gap.span.end_ns(), gap.slots)).collect()
+/// Gaps as columns: the place of each one's symbol among the names, start, end, bars missing.
+pub(crate) type GapColumns<'py> = (Vec<String>, [Bound<'py, PyArray1<i64>>; 4]);
+
+/// Gaps of a loaded session.
+pub(crate) fn gap_columns<'py>(py: Python<'py>, loaded: &Loaded) -> GapColumns<'py> {
+    let names = loaded.symbols.keys().map(ToString::to_string).collect();
+    let gaps =
+        || loaded.symbols.values().enumerate().flat_map(|(place, own)| own.gaps.iter().map(move |gap| (place, gap)));
+    let column = |value: fn((usize, &Gap)) -> i64| PyArray1::from_iter(py, gaps().map(value));
+    let columns = [
+        column(|(place, _)| place as i64),
+        column(|(_, gap)| gap.span.start_ns()),
+        column(|(_, gap)| gap.span.end_ns()),
+        column(|(_, gap)| gap.slots as i64),
+    ];
+    (names, columns)
 }

@@ -68,7 +68,7 @@ mod _core {
     #[pymodule_export]
     use crate::symbol_data::{Changes, Gap, SymbolData};
     #[pymodule_export]
-    use crate::tapes::Tapes;
+    use crate::tapes::{Tapes, stamp_facts};
     #[pymodule_export]
     use crate::trade::Trade;
 }

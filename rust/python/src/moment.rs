@@ -6,7 +6,7 @@ use crate::interval::interval_name;
 use crate::progress::Progress;
 use crate::tape_names::datetime_in;
 use arrow_buffer::ScalarBuffer;
-use backtape_core::gather::{gather, slice_or_empty, spread};
+use backtape_core::gather::{gather, slice_or_empty, spread, symbol_ids};
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, Loaded, LoadedTape};
 use backtape_core::replay::Window;
@@ -65,8 +65,6 @@ impl Gathered {
         let derived = tapes.iter().any(|tape| tape.counts.is_some());
         let filled: Vec<&[u8]> = tapes.iter().map(|tape| slice_or_empty(tape.rows.filled.as_ref())).collect();
         let names: Vec<Arc<str>> = loaded.symbols.keys().cloned().collect();
-        let id = |symbol: &Arc<str>| names.binary_search(symbol).unwrap_or(0) as u32;
-        let ids: Vec<u32> = tapes.iter().map(|tape| id(&tape.key.symbol)).collect();
         Self {
             ts_ns: window.ts_ns.clone(),
             values: window.values.clone(),
@@ -76,9 +74,9 @@ impl Gathered {
                 expected: count(1, 1, |counts| &counts.expected),
                 filled: count(0, 1, |counts| &counts.filled),
             }),
-            symbol_ids: spread(order, all.clone(), &ids).into(),
+            symbol_ids: spread(order, all.clone(), &symbol_ids(loaded)).into(),
             symbols: names.into(),
-            at_ns: order.at_ns.clone().into(),
+            at_ns: order.at_ns.clone(),
             groups: groups(loaded),
         }
     }

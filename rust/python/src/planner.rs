@@ -5,12 +5,12 @@ use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
 use backtape_core::replay::{Replay, Window};
 use backtape_engine::ahead::Ahead;
+use backtape_engine::threads::side_by_side;
 use std::sync::Arc;
 
 type Planned = (Replay, Option<Window>);
 
 /// A replay, which is here or on the thread that plans ahead.
-#[derive(Default)]
 pub(crate) struct Planner {
     here: Replay,
     /// The events that were planned ahead.
@@ -21,6 +21,12 @@ pub(crate) struct Planner {
 fn plan((mut replay, rows): (Replay, usize)) -> Planned {
     let window = replay.window(rows);
     (replay, window)
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        Self { here: Replay::new(side_by_side), next: None, ahead: None }
+    }
 }
 
 impl Planner {

@@ -169,7 +169,8 @@ impl Shared {
             (current.settled.clone(), open)
         };
         if let Some(progress) = progress {
-            account.add(&progress.window.loaded, &progress.mark());
+            let (loaded, mark) = (&progress.window.loaded, progress.mark());
+            account.add(loaded, &mark, &mark.ledger(loaded));
         }
         account
     }

@@ -2,7 +2,7 @@
 
 use crate::enter::Enter;
 use crate::errors::{plain, to_python};
-use crate::kernels::{QualityRow, gap_rows, quality_rows};
+use crate::kernels::{GapColumns, QualityRow, gap_columns, quality_rows};
 use crate::tapes::{Tapes, on_bad_of};
 use backtape_core::gaps::Gap;
 use backtape_core::label::LabelEvidence;
@@ -76,7 +76,7 @@ pub(crate) fn load_session(
     let loaded = py.enter(|| {
         let range = Span::new(range.0, range.1)?;
         let day = Day::new(label.into(), spans, range, grace_ns, half_day)?;
-        let tapes = tapes.lock().clone();
+        let tapes = Arc::clone(&tapes.lock());
         Loaded::new(day, &tapes, &settings)
     })?;
     Ok(LoadedSession { loaded: Arc::new(loaded), session: session.clone().unbind() })
@@ -118,9 +118,10 @@ impl LoadedSession {
         gaps.collect()
     }
 
-    /// All gaps in the base bars: (symbol, start, end, n_missing).
-    fn gap_rows(&self) -> Vec<(String, i64, i64, u64)> {
-        gap_rows(&self.loaded)
+    /// All gaps in the base bars, by symbol: the symbols' names, and as int64 columns the place of each gap's symbol among
+    /// these, start and end (ns UTC, half-open), bars missing.
+    fn gap_columns<'py>(&self, py: Python<'py>) -> GapColumns<'py> {
+        gap_columns(py, &self.loaded)
     }
 
     /// Tapes whose stamps contradict the declared label: (tape, first stamp, last stamp, whether they are late).

@@ -1,13 +1,15 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{Unreadable, by_symbol, read_all};
+use crate::arrow_in::{Unreadable, by_symbol, facts_of_stamps, read_all, read_pieces};
 use crate::errors::{plain, raise, to_python};
 use crate::session::spans_of;
-use backtape_core::check::{OnBadRows, check};
+use arrow_array::RecordBatch;
+use backtape_core::check::{Checked, OnBadRows, RawRows, check};
 use backtape_core::error::Error;
 use backtape_core::fills::{Filled, fill};
 use backtape_core::key::{Kind, TapeKey};
-use backtape_core::tapes::{SameKey, Tapes as Collected};
+use backtape_core::tapes::{SameKey, Tapes as Collected, check_piece};
+use backtape_engine::threads::side_by_side;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3_arrow::PyRecordBatchReader;
@@ -16,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Checked, sorted rows by tape. Rows are added from Arrow; none is ever changed.
 #[pyclass(frozen, module = "backtape._core")]
 #[derive(Default)]
-pub(crate) struct Tapes(Mutex<Collected>);
+pub(crate) struct Tapes(Mutex<Arc<Collected>>);
 
 enum Fault {
     Core(Error),
@@ -53,12 +55,56 @@ pub(crate) fn unreadable(py: Python<'_>, error: Unreadable, source: &str) -> PyE
 
 impl Tapes {
     pub(crate) fn of(collected: Collected) -> Self {
-        Self(Mutex::new(collected))
+        Self(Mutex::new(Arc::new(collected)))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Collected> {
+    /// What is collected so far; to hold on to it costs nothing.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Arc<Collected>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the stamps of tables tell, table by table: the lowest, the highest (ns UTC), how many steps between them are one
+/// minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
+///
+/// `stamps`: an Arrow stream of one column. `rows`: how many of its rows are of each table, in order.
+#[pyfunction]
+pub(crate) fn stamp_facts(
+    py: Python<'_>,
+    stamps: PyRecordBatchReader,
+    rows: Vec<usize>,
+) -> PyResult<Vec<Option<(i64, i64, usize, bool)>>> {
+    let reader = stamps.into_reader()?;
+    let facts = py.detach(|| {
+        let batches = read_pieces(reader, rows.into_iter())?;
+        let told = |batch: &RecordBatch| batch.columns().first().and_then(facts_of_stamps);
+        Ok(batches.iter().map(told).collect())
+    });
+    facts.map_err(|fault| unreadable(py, fault, "a table"))
+}
+
+/// Rows of a tape as they come, and what they come from.
+type Unchecked = (TapeKey, Arc<str>, RawRows);
+
+/// The rows of each piece, or its fault; nothing after the first fault. The later half is checked on another thread.
+fn check_all(pieces: &[Unchecked], on_bad: OnBadRows) -> Vec<Result<Checked, Error>> {
+    let check_some = |pieces: &[Unchecked]| {
+        let mut is_bad = false;
+        let checked = pieces.iter().map(|(key, source, raw)| check_piece(key, source, raw.clone(), on_bad));
+        let until_bad = checked.take_while(|checked| !std::mem::replace(&mut is_bad, checked.is_err()));
+        until_bad.collect::<Vec<_>>()
+    };
+    let rows: usize = pieces.iter().map(|(_, _, raw)| raw.ts_ns.0.len()).sum();
+    let mut before = 0;
+    let half = pieces.iter().take_while(|(_, _, raw)| {
+        before += raw.ts_ns.0.len();
+        before <= rows / 2
+    });
+    let (early, late) = pieces.split_at(half.count());
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    side_by_side(&mut || second = check_some(late), &mut || first = check_some(early));
+    first.extend(second);
+    first
 }
 
 #[pymethods]
@@ -70,7 +116,7 @@ impl Tapes {
 
     /// The same rows, to which others may be added.
     fn copy(&self, py: Python<'_>) -> Self {
-        py.detach(|| Self::of(self.lock().clone()))
+        py.detach(|| Self(Mutex::new(Arc::clone(&self.lock()))))
     }
 
     /// Checks the rows of one source and adds them to their tapes.
@@ -99,13 +145,59 @@ impl Tapes {
             let batch = read_all(reader).map_err(Fault::Stream)?;
             for (symbol, raw) in by_symbol(&batch, kind, symbol).map_err(Fault::Stream)? {
                 let key = TapeKey { kind, interval_ns, symbol };
-                self.lock().add(&key, &source_name, raw, on_bad, same_key).map_err(Fault::Core)?;
+                let mut collected = self.lock();
+                Arc::make_mut(&mut collected).add(&key, &source_name, raw, on_bad, same_key).map_err(Fault::Core)?;
             }
             Ok(())
         });
         added.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
             Fault::Stream(error) => unreadable(py, error, source),
+        })?;
+        py.check_signals()
+    }
+
+    /// Checks the rows of many sources of one symbol each, as `add` does one after the other, on two threads.
+    ///
+    /// `rows`: one Arrow stream of all of them. `pieces`: symbol, source and number of rows of each, in order.
+    #[pyo3(signature = (kind, interval_ns, rows, *, pieces, on_bad_rows="raise", only_source=false))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    fn add_many(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        interval_ns: i64,
+        rows: PyRecordBatchReader,
+        pieces: Vec<(String, String, usize)>,
+        on_bad_rows: &str,
+        only_source: bool,
+    ) -> PyResult<()> {
+        let (kind, on_bad) = (kind_of(py, kind)?, on_bad_of(py, on_bad_rows)?);
+        let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
+        let reader = rows.into_reader()?;
+        let added = py.detach(|| {
+            let lens = pieces.iter().map(|&(_, _, rows)| rows);
+            let batches = read_pieces(reader, lens).map_err(Fault::Stream)?;
+            let source = pieces.first().map_or("", |(_, source, _)| source);
+            let raw = |batch: &RecordBatch| by_symbol(batch, kind, Some(source)).map_err(Fault::Stream);
+            let mut found: Vec<Unchecked> = Vec::with_capacity(pieces.len());
+            for (batch, (symbol, source, _)) in batches.iter().zip(&pieces) {
+                let key = TapeKey { kind, interval_ns, symbol: symbol.as_str().into() };
+                for (_, raw) in raw(batch)? {
+                    found.push((key.clone(), source.as_str().into(), raw));
+                }
+            }
+            let mut collected = self.lock();
+            let collected = Arc::make_mut(&mut collected);
+            for ((key, source, _), checked) in found.iter().zip(check_all(&found, on_bad)) {
+                let put = checked.and_then(|checked| collected.put(key, source, checked, same_key));
+                put.map_err(Fault::Core)?;
+            }
+            Ok(())
+        });
+        added.map_err(|fault| match fault {
+            Fault::Core(error) => to_python(py, &error),
+            Fault::Stream(error) => unreadable(py, error, pieces.first().map_or("", |(_, source, _)| source)),
         })?;
         py.check_signals()
     }
@@ -134,7 +226,8 @@ impl Tapes {
             let mut all = Filled::default();
             for (_, raw) in by_symbol(&batch, Kind::Bar, Some(symbol)).map_err(Fault::Stream)? {
                 let checked = check(&key, &source_name, raw, OnBadRows::Quarantine).map_err(Fault::Core)?;
-                all.add(fill(&mut self.lock(), &key, &source_name, &checked, &gaps, at_ns));
+                let mut collected = self.lock();
+                all.add(fill(Arc::make_mut(&mut collected), &key, &source_name, &checked, &gaps, at_ns));
             }
             Ok(all)
         });
@@ -148,7 +241,7 @@ impl Tapes {
     /// Says that a tape belongs to the collection even if no row of it comes.
     fn declare(&self, py: Python<'_>, kind: &str, interval_ns: i64, symbol: &str) -> PyResult<()> {
         let key = TapeKey { kind: kind_of(py, kind)?, interval_ns, symbol: symbol.into() };
-        self.lock().declare(key);
+        Arc::make_mut(&mut self.lock()).declare(key);
         Ok(())
     }
 
