@@ -1,6 +1,6 @@
 //! The order of many sorted tapes (C1): by time, then by the tapes' own order, then by row.
 //!
-//! Three ways, one answer. Tapes that share a grid (bars) are *counted* into its slots, see [`crate::grid`]. Where many
+//! Three ways, one answer. Tapes that share a grid (bars) are *counted* into its slots, see `grid.rs`. Where many
 //! tapes share their stamps without one, a *sweep* emits every head that equals the minimum while it looks for the next
 //! minimum. Where few do (quotes and trades), a *loser tree* of packed keys `(time - start) << bits | lane` finds the next
 //! row in log2(lanes) comparisons without a branch.

@@ -93,13 +93,13 @@ pub(crate) fn put(
     py: Python<'_>,
     feed: impl Fn(Duration) -> Result<Option<Fed>, Fault> + Sync + Send,
 ) -> PyResult<(u64, u64)> {
-    let mut fed = feed(Duration::ZERO);
+    let mut outcome = feed(Duration::ZERO);
     loop {
-        match fed {
+        match outcome {
             Ok(Some(Fed { accepted, stale })) => return Ok((accepted, stale)),
             Ok(None) => py.check_signals()?,
             Err(fault) => return Err(feed_fault(py, &fault)),
         }
-        fed = py.detach(|| feed(LISTEN));
+        outcome = py.detach(|| feed(LISTEN));
     }
 }
