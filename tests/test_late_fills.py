@@ -125,7 +125,7 @@ def oracle(fed: set[int], stored: set[int], every: int) -> list[Version]:
 minutes = st.sets(st.integers(0, N_MINUTES - 1), max_size=40)
 
 
-@examples(60)
+@examples(25)
 @given(
     holes=minutes, unknown=minutes, every=st.integers(1, 40), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=5)
 )

@@ -41,7 +41,7 @@ def report_of(store: HoleyStore, *, fill: bool = False) -> QualityReport:
     )
 
 
-@examples(40)
+@examples(20)
 @given(holey_stores())
 def test_every_cell_is_what_counting_minute_by_minute_gives(store: HoleyStore) -> None:
     report = report_of(store)
@@ -49,7 +49,7 @@ def test_every_cell_is_what_counting_minute_by_minute_gives(store: HoleyStore) -
     assert rows(report.missing) == missing(store, fill=False)
 
 
-@examples(25)
+@examples(15)
 @given(holey_stores())
 def test_filled_is_what_the_second_store_has_and_missing_what_stays(store: HoleyStore) -> None:
     report = report_of(store, fill=True)
@@ -57,7 +57,7 @@ def test_filled_is_what_the_second_store_has_and_missing_what_stays(store: Holey
     assert rows(report.missing) == missing(store, fill=True)
 
 
-@examples(25)
+@examples(15)
 @given(holey_stores())
 def test_sums_agree_and_every_row_of_the_source_is_in_one_count(store: HoleyStore) -> None:
     report = report_of(store, fill=True)

@@ -60,7 +60,7 @@ def emptied_again(database: Database) -> Database:
     return database
 
 
-@examples(12)
+@examples(6)
 @given(market=markets(), names=st.permutations(ODD), chunk=st.sampled_from([1, 7, 1_000]))
 def test_a_replay_is_the_same_from_a_database_and_from_memory(
     emptied: Database, market: Market, names: list[str], chunk: int
@@ -130,7 +130,7 @@ def test_symbols_that_differ_by_capital_letters_are_two_whatever_the_column_thin
     assert [rows["price"].to_pylist() if len(rows) else [] for rows in prices.values()] == [[1.0, 3.0], [2.0], []]
 
 
-@examples(10)
+@examples(5)
 @given(minutes=st.lists(st.integers(0, 40), min_size=1, max_size=40), cuts=st.sets(st.integers(-1, 42), max_size=6))
 def test_adjoining_reads_give_each_row_once(emptied: Database, minutes: list[int], cuts: set[int]) -> None:
     counts = sorted(OPEN + minute * MINUTE for minute in minutes)
