@@ -69,6 +69,7 @@ class Flow:
             self._load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
         )
         self._before: dict[str, Session] = {}
+        self._rows = 0
         self._index = {str(session.label): index for index, session in enumerate(played.sessions)}
 
     def stop(self) -> None:
@@ -82,6 +83,7 @@ class Flow:
 
     def chunks(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
         """All chunks of the replay, in order; the consumer's thread does the work."""
+        self._rows = rows
         is_loaded = self._load_history()
         for index, session in enumerate(self._sessions if is_loaded else ()):
             ready = self._prefetch.take(str(session.label))
@@ -196,7 +198,9 @@ class Flow:
         session = self._sessions[index]
         if len(self._streams):
             return self._loader.load_beside_fed(session)
-        return self._loader.load(session, **self._bounds(index))
+        loaded = self._loader.load(session, **self._bounds(index))
+        self._player.foresee(loaded, self._rows)
+        return loaded
 
     def _made_ready(self, tapes: Tapes, session: Session, known_ns: int | None) -> LoadedSession:
         """The session as far as it is known; None where that is all of it, what is due at its very end included."""

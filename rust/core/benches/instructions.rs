@@ -115,7 +115,7 @@ fn merging(tapes: usize, stamps: fn(&mut Steps) -> Vec<i64>) -> Kernel {
     let columns: Vec<Vec<i64>> = (0..tapes).map(|_| stamps(&mut steps)).collect();
     let rows = columns.iter().map(|column| column.len() as u64).sum();
     let run = move || {
-        let lane = |column| Lane { stamps_ns: column, lag_ns: 0, from: 0, to: <[i64]>::len(column) };
+        let lane = |column| Lane { stamps_ns: column, lag_ns: 0, step_ns: 0, from: 0, to: <[i64]>::len(column) };
         let lanes: Vec<Lane<'_>> = columns.iter().map(|column| lane(column.as_slice())).collect();
         drop(black_box(merge(&lanes)));
     };

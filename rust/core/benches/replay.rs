@@ -55,7 +55,7 @@ fn merging(criterion: &mut Criterion) {
             if kind == Kind::Bar { minutes(&mut steps) } else { ticks(&mut steps, 4_000) }
         };
         let columns: Vec<Vec<i64>> = (0..tapes).map(make).collect();
-        let lane = |column| Lane { stamps_ns: column, lag_ns: 0, from: 0, to: <[i64]>::len(column) };
+        let lane = |column| Lane { stamps_ns: column, lag_ns: 0, step_ns: 0, from: 0, to: <[i64]>::len(column) };
         let lanes: Vec<Lane<'_>> = columns.iter().map(|column| lane(column.as_slice())).collect();
         group.throughput(Throughput::Elements(columns.iter().map(|column| column.len() as u64).sum()));
         group.bench_function(BenchmarkId::new(name, tapes), |bencher| bencher.iter(|| merge(black_box(&lanes))));

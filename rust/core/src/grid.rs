@@ -1,93 +1,135 @@
 //! The order of tapes on one grid, such as bars of one interval: rows are counted into the grid's slots, and each slot's
-//! rows get the places that follow those of the slots before. Nothing is compared.
+//! rows get the places that follow those of the slots before. Nothing is compared, and of a tape without holes hardly a
+//! stamp is looked at.
 
-use crate::merge::{Lane, Places};
+use crate::merge::{Lane, ends};
+use std::ops::Range;
 
-/// Slots of equal length that cover a stretch of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Grid {
+/// Slots of equal length that cover a stretch of time, with the next free place of each.
+#[derive(Debug)]
+pub(crate) struct Slots {
     start_ns: i64,
     step_ns: u64,
-    slots: usize,
+    next: Vec<u32>,
+    /// Rows that follow each other without a hole, lane after lane.
+    runs: Vec<Run>,
+    /// The runs of each lane.
+    of_lanes: Vec<Range<u32>>,
 }
 
-impl Grid {
-    /// The grid that the lanes seem to share: its step is the shortest step from a first row to a second one. `None` where
-    /// it would have more slots than there are rows. Whether all rows lie on it shows when they are counted.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    slot: u32,
+    rows: u32,
+}
+
+impl Slots {
+    /// The slots that the lanes share, each row counted; `None` where there is no such grid, or where it would have more
+    /// slots than there are rows. Its step is the shortest step from a first row to a second one.
     pub(crate) fn of(lanes: &[Lane<'_>]) -> Option<Self> {
-        let ends = lanes.iter().filter(|lane| lane.rows() > 0);
-        let start_ns = ends.clone().map(|lane| lane.at(lane.from)).min()?;
-        let end_ns = ends.clone().map(|lane| lane.at(lane.to - 1)).max()?;
         let first_step = |lane: &Lane<'_>| match lane.stamps() {
             [first, second, ..] => Some(second.abs_diff(*first)).filter(|&step_ns| step_ns > 0),
             _ => None,
         };
-        let step_ns = ends.filter_map(first_step).min()?;
+        let step_ns = lanes.iter().filter_map(first_step).min()?;
+        let (start_ns, end_ns) = ends(lanes)?;
         let rows: usize = lanes.iter().map(Lane::rows).sum();
         let slots = usize::try_from(end_ns.abs_diff(start_ns) / step_ns).ok()?.checked_add(1)?;
-        (slots <= rows).then_some(Self { start_ns, step_ns, slots })
+        if slots > rows {
+            return None;
+        }
+        let (next, runs, of_lanes) = (vec![0; slots], Vec::with_capacity(lanes.len()), Vec::with_capacity(lanes.len()));
+        let mut counted = Self { start_ns, step_ns, next, runs, of_lanes };
+        lanes.iter().all(|lane| counted.count(lane)).then_some(())?;
+        let mut before = 0;
+        for count in &mut counted.next {
+            before += std::mem::replace(count, before);
+        }
+        Some(counted)
+    }
+
+    /// Counts the rows of a lane; false where one lies off the grid.
+    fn count(&mut self, lane: &Lane<'_>) -> bool {
+        let first_run = self.runs.len() as u32;
+        let mut left = lane.stamps();
+        while let Some(&first_ns) = left.first() {
+            let offset_ns = first_ns.wrapping_add(lane.lag_ns).wrapping_sub(self.start_ns).cast_unsigned();
+            if !offset_ns.is_multiple_of(self.step_ns) {
+                return false;
+            }
+            let slot = (offset_ns / self.step_ns) as usize;
+            let rows = if lane.step_ns.cast_unsigned() == self.step_ns {
+                run_of_ascending(left, lane.step_ns)
+            } else {
+                run_of_any(left, self.step_ns)
+            };
+            for count in &mut self.next[slot..slot + rows] {
+                *count = count.wrapping_add(1);
+            }
+            self.runs.push(Run { slot: slot as u32, rows: rows as u32 });
+            left = &left[rows..];
+        }
+        self.of_lanes.push(first_run..self.runs.len() as u32);
+        true
+    }
+
+    /// Writes when each event is known. Before any lane is placed.
+    pub(crate) fn fill_times(&self, at_ns: &mut [i64]) {
+        let ends = self.next.iter().skip(1).copied().chain([at_ns.len() as u32]);
+        for (slot, (&first, end)) in self.next.iter().zip(ends).enumerate() {
+            at_ns[first as usize..end as usize].fill(self.start_ns.wrapping_add_unsigned(slot as u64 * self.step_ns));
+        }
+    }
+
+    /// Appends the places of a lane's rows. The lanes before it have theirs.
+    pub(crate) fn place(&mut self, number: usize, lane: &Lane<'_>, places: &mut Vec<u32>) {
+        let runs = self.of_lanes[number].clone();
+        for run in &self.runs[runs.start as usize..runs.end as usize] {
+            let free = &mut self.next[run.slot as usize..][..run.rows as usize];
+            places.extend_from_slice(free);
+            for place in free {
+                *place = place.wrapping_add(1);
+            }
+        }
+        debug_assert!(places.len() >= lane.rows(), "runs cover all rows of a lane");
     }
 }
 
-/// Writes the order of all rows, and returns the place of each, lane after lane; `None` where a row lies off the grid.
-pub(crate) fn by_slots(lanes: &[Lane<'_>], grid: Grid, places: &mut Places<'_>) -> Option<Vec<u32>> {
-    let Grid { start_ns, step_ns, slots } = grid;
-    let mut found: Vec<u32> = Vec::with_capacity(places.lanes.len());
-    let mut next = vec![0_u32; slots + 1];
-    for lane in lanes {
-        // A division costs more than all else here, and most rows are one step after the row before.
-        let (mut slot, mut expected_ns) = (u64::MAX, u64::MAX);
-        for &ts in lane.stamps() {
-            let offset_ns = ts.wrapping_add(lane.lag_ns).wrapping_sub(start_ns) as u64;
-            if offset_ns == expected_ns {
-                slot += 1;
-            } else if offset_ns.is_multiple_of(step_ns) {
-                slot = offset_ns / step_ns;
-            } else {
-                return None;
-            }
-            expected_ns = offset_ns.wrapping_add(step_ns);
-            found.push(slot as u32);
-            next[slot as usize] += 1;
-        }
+/// How many rows from the first on follow each other by one step, of stamps that ascend by multiples of it: the nth of them
+/// is n steps late, and any row after a hole is later.
+fn run_of_ascending(stamps_ns: &[i64], step_ns: i64) -> usize {
+    let (first, last) = (stamps_ns[0], stamps_ns.len() - 1);
+    if stamps_ns[last].wrapping_sub(first) == (last as i64).wrapping_mul(step_ns) {
+        return stamps_ns.len();
     }
-    let mut before = 0;
-    for (slot, count) in next.iter_mut().enumerate().take(slots) {
-        let at_ns = start_ns.wrapping_add_unsigned(slot as u64 * step_ns);
-        let first = before;
-        before += *count;
-        places.at_ns[first as usize..before as usize].fill(at_ns);
-        *count = first;
+    let (mut low, mut high) = (0, last);
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        let unbroken = stamps_ns[middle].wrapping_sub(first) == (middle as i64).wrapping_mul(step_ns);
+        if unbroken { low = middle } else { high = middle }
     }
-    let mut of_lanes = found.as_mut_slice();
-    for (number, lane) in lanes.iter().enumerate() {
-        let (own, rest) = std::mem::take(&mut of_lanes).split_at_mut(lane.rows());
-        for (row, place) in own.iter_mut().enumerate() {
-            let free = &mut next[*place as usize];
-            *place = *free;
-            *free += 1;
-            places.lanes[*place as usize] = number as u32;
-            places.rows[*place as usize] = (lane.from + row) as u32;
-        }
-        of_lanes = rest;
-    }
-    Some(found)
+    high
+}
+
+fn run_of_any(stamps_ns: &[i64], step_ns: u64) -> usize {
+    1 + stamps_ns.windows(2).take_while(|pair| pair[1].wrapping_sub(pair[0]).cast_unsigned() == step_ns).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merge::merge;
     use proptest::prelude::*;
 
     fn lane(stamps_ns: &[i64], lag_ns: i64) -> Lane<'_> {
-        Lane { stamps_ns, lag_ns, from: 0, to: stamps_ns.len() }
+        Lane { stamps_ns, lag_ns, step_ns: 0, from: 0, to: stamps_ns.len() }
     }
 
     fn places(lanes: &[Lane<'_>]) -> Option<Vec<u32>> {
-        let rows = lanes.iter().map(Lane::rows).sum();
-        let (mut numbers, mut own_rows, mut at_ns) = (vec![0; rows], vec![0; rows], vec![0; rows]);
-        by_slots(lanes, Grid::of(lanes)?, &mut Places::new(&mut numbers, &mut own_rows, &mut at_ns))
+        let (mut slots, mut places) = (Slots::of(lanes)?, Vec::new());
+        for (number, lane) in lanes.iter().enumerate() {
+            slots.place(number, lane, &mut places);
+        }
+        Some(places)
     }
 
     #[test]
@@ -118,9 +160,14 @@ mod tests {
                     prop_assert_eq!(*row, rows[place as usize]);
                 }
             }
-            let order = merge(&lanes);
-            let merged = (0..order.len()).map(|e| (order.at_ns[e], order.lanes[e] as usize, order.rows[e] as usize));
-            prop_assert_eq!(merged.collect::<Vec<_>>(), rows);
+        }
+
+        #[test]
+        fn a_run_of_ascending_stamps_ends_at_the_first_hole(
+            slots in prop::collection::btree_set(0..40_i64, 1..40)
+        ) {
+            let stamps: Vec<i64> = slots.iter().map(|slot| slot * 5).collect();
+            prop_assert_eq!(run_of_ascending(&stamps, 5), run_of_any(&stamps, 5));
         }
     }
 }

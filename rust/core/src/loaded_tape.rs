@@ -3,6 +3,7 @@
 use crate::digest::{bytes_hash, tape_hash};
 use crate::key::{Kind, TapeKey};
 use crate::ledger::Tally;
+use crate::merge::Lane;
 use crate::metrics::Running;
 use crate::rows::Rows;
 use arrow_buffer::ScalarBuffer;
@@ -102,6 +103,14 @@ impl LoadedTape {
     /// The stamps that order the tape, and what to add to them.
     pub fn stamps(&self) -> (&[i64], i64) {
         self.available.as_ref().map_or((&self.rows.ts_ns, self.lag_ns), |available| (available, 0))
+    }
+
+    /// Some of its rows, to be merged.
+    pub(crate) fn lane(&self, from: usize, to: usize) -> Lane<'_> {
+        let (stamps_ns, lag_ns) = self.stamps();
+        // Bars stand on the grid of their interval, one a stamp: the door has looked.
+        let step_ns = if self.available.is_none() { self.key.interval_ns } else { 0 };
+        Lane { stamps_ns, lag_ns, step_ns, from, to }
     }
 
     /// How many rows are known at `ts_ns` or before.

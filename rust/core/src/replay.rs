@@ -1,137 +1,88 @@
 //! The replay: plans the next events of a session in bounded windows that never split an instant. Planning may run
-//! ahead; nothing becomes visible by it. What a consumer takes is committed by its own [`Mark`].
+//! ahead, on any thread; nothing becomes visible by it. What a consumer takes is committed by its own [`Mark`].
 
 use crate::account::Account;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::key::Kind;
 use crate::loaded::Loaded;
 use crate::mark::Mark;
-use crate::merge::{Lane, Order};
-use crate::plan::{Both, Planned, one_by_one, planned};
-use arrow_buffer::ScalarBuffer;
+use crate::room::Room;
+use crate::stretches::Stretches;
+use crate::window::{Job, Sketch, Window};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The order of the next events of a session: whole instants only.
-#[derive(Debug)]
-pub struct Window {
-    /// The session that the events belong to.
-    pub loaded: Arc<Loaded>,
-    /// Tape and row of each event, and when it is known.
-    pub order: Order,
-    /// The events' own stamps.
-    pub ts_ns: ScalarBuffer<i64>,
-    /// The events' numbers: column c holds number c of an event, whatever its kind, and 0 where it has none.
-    pub values: Vec<ScalarBuffer<f64>>,
-    /// Where a consumer stands that has taken none of the window's events.
-    pub before: Mark,
-    digest_before: Digest,
-    hashes: Vec<u64>,
-}
-
-impl Window {
-    /// Where a consumer stands that has taken so many of the window's events.
-    pub fn mark(&self, taken: usize) -> Mark {
-        let Some(last) = taken.checked_sub(1) else {
-            return self.before;
-        };
-        let (now_ns, tape) = (self.order.at_ns[last], self.order.lanes[last] as usize);
-        let bar_follows = self.order.at_ns.get(taken) == Some(&now_ns) && self.kind(taken) == Kind::Bar;
-        Mark::after(now_ns, tape, self.order.rows[last] as usize, !bar_follows)
-    }
-
-    /// What the event of a place is.
-    pub fn kind(&self, event: usize) -> Kind {
-        self.loaded.tapes[self.order.lanes[event] as usize].key.kind
-    }
-
-    /// The digest of all events up to here.
-    pub fn digest(&self, taken: usize) -> Digest {
-        self.digest_before.and(&self.hashes[..taken])
-    }
-
-    /// The end of the instant that the event of a place belongs to: the place after its last event.
-    pub fn instant_end(&self, event: usize) -> usize {
-        let at_ns = &self.order.at_ns;
-        event + at_ns[event..].iter().take_while(|&&at| at == at_ns[event]).count()
-    }
-}
-
-/// Plans session after session.
-#[derive(Debug)]
+/// Plays session after session. Windows are begun in their order, worked out anywhere, and taken up in their order.
+#[derive(Debug, Default)]
 pub struct Replay {
-    playing: Option<Playing>,
+    playing: Option<Stretches>,
+    /// Sessions that come next, as far as they are known, of which windows are begun already.
+    ahead: VecDeque<Stretches>,
     settled: Account,
+    /// Where a consumer stands that has taken all windows that were taken up.
+    end: Option<Mark>,
     digest: Digest,
-    /// How many events are planned.
-    place: u64,
-    both: Both,
-}
-
-#[derive(Debug)]
-struct Playing {
-    loaded: Arc<Loaded>,
-    cursors: Vec<usize>,
-    planned: Mark,
-    step_ns: u64,
-}
-
-/// The longest time that one window may span, so that times fit beside lane numbers in one word.
-const STEP_NS_MAX: u64 = 1 << 45;
-
-impl Default for Replay {
-    fn default() -> Self {
-        Self::new(one_by_one)
-    }
+    room: Room,
 }
 
 impl Replay {
-    /// A replay that has not begun. `both` is how two halves of a window are planned; the stream does not depend on it.
-    pub fn new(both: Both) -> Self {
-        Self { playing: None, settled: Account::default(), digest: Digest::default(), place: 0, both }
+    /// Says that a session is the next one after all that are known: its windows may be begun.
+    pub fn foresee(&mut self, loaded: Arc<Loaded>) {
+        let last = self.ahead.back().or(self.playing.as_ref());
+        let place = last.map_or(0, Stretches::end_place);
+        self.ahead.push_back(Stretches::new(loaded, place));
     }
 
-    /// Takes up the next session. The one before must have been settled.
+    /// Takes up the next session. The one before must have been settled, and all windows of it taken up. Returns whether
+    /// the session was foreseen; if not, nothing that was begun ahead is of use.
     ///
     /// # Errors
     /// [`Error::SessionOutOfOrder`] if it does not follow the one before.
-    pub fn begin(&mut self, loaded: Arc<Loaded>, now_ns: i64) -> Result<()> {
-        if let Some(Playing { loaded: before, .. }) = &self.playing {
-            let (range, range_prev) = (loaded.session.range(), before.session.range());
-            if range.start_ns() < range_prev.end_ns() {
-                return Err(Error::SessionOutOfOrder {
-                    label: Arc::clone(loaded.session.label()),
-                    label_prev: Arc::clone(before.session.label()),
-                    range_start_ns: range.start_ns(),
-                    range_end_prev_ns: range_prev.end_ns(),
-                });
-            }
+    pub fn begin(&mut self, loaded: Arc<Loaded>, now_ns: i64) -> Result<bool> {
+        if let Some(before) = &self.playing {
+            follows(&loaded, before.loaded())?;
         }
-        let cursors = vec![0; loaded.tapes.len()];
-        self.playing = Some(Playing { loaded, cursors, planned: Mark::start(now_ns), step_ns: 1 << 36 });
-        Ok(())
+        let foreseen = self.ahead.pop_front().filter(|ahead| Arc::ptr_eq(ahead.loaded(), &loaded));
+        let is_foreseen = foreseen.is_some();
+        if !is_foreseen {
+            self.ahead.clear();
+        }
+        let place = self.playing.as_ref().map_or(0, Stretches::place);
+        self.playing = Some(foreseen.unwrap_or_else(|| Stretches::new(loaded, place)));
+        self.end = Some(Mark::start(now_ns));
+        Ok(is_foreseen)
     }
 
     /// Takes up the same session with more rows at the ends of its tapes, known later than all that was planned.
     pub fn grow(&mut self, loaded: Arc<Loaded>) {
         if let Some(playing) = &mut self.playing {
-            playing.loaded = loaded;
+            playing.grow(loaded);
         }
+    }
+
+    /// Begins the next window of the session, of about `target` events; `None` at its end.
+    pub fn next_job(&mut self, target: usize) -> Option<Job> {
+        self.playing.as_mut()?.next_job(target, &mut self.room)
+    }
+
+    /// Begins the first windows of the session that was foreseen last, one at each call.
+    pub fn next_job_ahead(&mut self, target: usize) -> Option<Job> {
+        self.ahead.back_mut()?.next_job(target, &mut self.room)
+    }
+
+    /// Takes up a window of the session that plays: the one that follows those taken up before.
+    pub fn take_up(&mut self, sketch: Sketch) -> Window {
+        let before = self.end.unwrap_or(Mark::start(i64::MIN));
+        let window = sketch.window(before, self.digest, &mut self.room);
+        self.digest = window.digest(window.order.len());
+        self.end = Some(window.mark(window.order.len()));
+        window
     }
 
     /// The order of about `target` next events; `None` at the end of the session.
     pub fn window(&mut self, target: usize) -> Option<Window> {
-        let playing = self.playing.as_mut()?;
-        let loaded = Arc::clone(&playing.loaded);
-        let lanes = next_lanes(&loaded, &playing.cursors, &mut playing.step_ns, target.max(1))?;
-        let Planned { order, ts_ns, values, hashes } = planned(&loaded, &lanes, self.place, self.both);
-        playing.cursors = lanes.iter().map(|lane| lane.to).collect();
-        let (before, digest_before) = (playing.planned, self.digest);
-        let window = Window { loaded, order, ts_ns, values, before, digest_before, hashes };
-        self.digest = window.digest(window.order.len());
-        self.place += window.order.len() as u64;
-        playing.planned = window.mark(window.order.len());
-        Some(window)
+        let job = self.next_job(target)?;
+        Some(self.take_up(job.done()))
     }
 
     /// Ends the session where the consumer stands: its ledger is checked and added to the replay's
@@ -141,9 +92,9 @@ impl Replay {
     /// [`Error::LedgerUnbalanced`]: our own fault.
     pub fn settle(&mut self, mark: &Mark) -> Result<()> {
         if let Some(playing) = &self.playing {
-            let ledger = mark.ledger(&playing.loaded);
-            ledger.check(playing.loaded.session.label())?;
-            self.settled.add(&playing.loaded, mark, &ledger);
+            let ledger = mark.ledger(playing.loaded());
+            ledger.check(playing.loaded().session.label())?;
+            self.settled.add(playing.loaded(), mark, &ledger);
         }
         Ok(())
     }
@@ -152,54 +103,32 @@ impl Replay {
     pub const fn settled(&self) -> &Account {
         &self.settled
     }
+
+    /// Nothing more is to be planned: memory and sessions that were kept for it are let go of.
+    pub fn end(&mut self) {
+        self.room.clear();
+        self.ahead.clear();
+        self.playing = None;
+    }
 }
 
-/// The first row from `from` on that is known at `end_ns` or later. It is near: the search begins there.
-fn first_known_from(stamps_ns: &[i64], lag_ns: i64, from: usize, end_ns: i64) -> usize {
-    let is_before = |row: usize| stamps_ns.get(row).is_some_and(|ts| ts + lag_ns < end_ns);
-    let mut step = 1;
-    while is_before(from + step - 1) {
-        step *= 2;
+fn follows(loaded: &Loaded, before: &Loaded) -> Result<()> {
+    let (range, range_prev) = (loaded.session.range(), before.session.range());
+    if range.start_ns() >= range_prev.end_ns() {
+        return Ok(());
     }
-    let (low, high) = (from + step / 2, (from + step - 1).min(stamps_ns.len()));
-    low + stamps_ns[low..high].partition_point(|&ts| ts + lag_ns < end_ns)
-}
-
-/// Each tape's rows of the next stretch of time, which is chosen so that about `target` rows lie in it. `step_ns` is how
-/// long the stretch was last time, and is this time.
-fn next_lanes<'a>(loaded: &'a Loaded, cursors: &[usize], step_ns: &mut u64, target: usize) -> Option<Vec<Lane<'a>>> {
-    let tapes = || loaded.tapes.iter().zip(cursors);
-    let heads = tapes().filter(|&(tape, &from)| from < tape.rows.len()).map(|(tape, &from)| tape.available_ns(from));
-    let start_ns = heads.min().filter(|&start_ns| start_ns < loaded.until_ns)?;
-    let mut may_grow = true;
-    let room: usize = tapes().map(|(tape, &from)| tape.rows.len() - from).sum();
-    loop {
-        let end_ns = start_ns.saturating_add_unsigned(*step_ns).min(loaded.until_ns);
-        let lanes: Vec<Lane<'_>> = tapes()
-            .map(|(tape, &from)| {
-                let (stamps_ns, lag_ns) = tape.stamps();
-                let to = first_known_from(stamps_ns, lag_ns, from, end_ns);
-                Lane { stamps_ns, lag_ns, from, to }
-            })
-            .collect();
-        let rows: usize = lanes.iter().map(|lane| lane.to - lane.from).sum();
-        let too_many = rows > 2 * target && *step_ns > 1;
-        let too_few =
-            may_grow && rows < target / 2 && rows < room && end_ns < loaded.until_ns && *step_ns < STEP_NS_MAX;
-        if too_many {
-            may_grow = false;
-            *step_ns = (u128::from(*step_ns) * target as u128 / rows as u128).max(1) as u64;
-        } else if too_few {
-            *step_ns = (*step_ns * 2).min(STEP_NS_MAX);
-        } else {
-            return Some(lanes);
-        }
-    }
+    Err(Error::SessionOutOfOrder {
+        label: Arc::clone(loaded.session.label()),
+        label_prev: Arc::clone(before.session.label()),
+        range_start_ns: range.start_ns(),
+        range_end_prev_ns: range_prev.end_ns(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Kind;
     use crate::loaded::Hours;
     use crate::loaded::tests::{MINUTE, loaded, tapes};
     use crate::tapes::Tapes;
@@ -248,19 +177,6 @@ mod tests {
                 end += size;
                 prop_assert!(end == again.len() || again[end - 1].2 < again[end].2, "an instant was split");
             }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_search_from_a_row_on_finds_what_a_search_of_all_does(
-            stamps in prop::collection::vec(0..50_i64, 0..60), from in 0..60_usize, lag_ns in 0..5_i64, end_ns in 0..60_i64
-        ) {
-            let mut stamps = stamps;
-            stamps.sort_unstable();
-            let from = from.min(stamps.len());
-            let slow = (from..stamps.len()).find(|&row| stamps[row] + lag_ns >= end_ns).unwrap_or(stamps.len());
-            prop_assert_eq!(first_known_from(&stamps, lag_ns, from, end_ns), slow);
         }
     }
 

@@ -1,69 +1,79 @@
-//! Work that is done ahead, on a thread of its own, while the result of the piece before is used.
+//! Work that is done ahead, on threads of its own, while the result of the piece before is used.
 
 use std::any::Any;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 
-/// A thread that does one piece of work at a time. It ends when this is dropped.
+type Outcome<Done> = Result<Done, Box<dyn Any + Send>>;
+type Order<Job, Done> = (Job, Sender<Outcome<Done>>);
+
+/// Threads that do pieces of work, in the order in which they are begun. They end when this is dropped.
 #[derive(Debug)]
 pub struct Ahead<Job, Done> {
-    jobs: Sender<Job>,
-    done: Receiver<Done>,
-    worker: Option<JoinHandle<()>>,
-    is_busy: bool,
-    /// A forked process has no such thread, and must not wait for it.
+    jobs: Sender<Order<Job, Done>>,
+}
+
+/// A piece of work that was begun. What it works on is dropped by whoever drops this, which waits for it: it may belong to
+/// the interpreter, for which no other thread is to wait in the end.
+#[derive(Debug)]
+pub struct Begun<Done> {
+    done: Receiver<Outcome<Done>>,
+    is_taken: bool,
+    /// A forked process has no such threads, and must not wait for them.
     process: u32,
 }
 
 impl<Job: Send + 'static, Done: Send + 'static> Ahead<Job, Done> {
-    /// A thread of this name, which waits for work.
+    /// So many threads of this name, which wait for work.
     ///
     /// # Errors
     /// What the system says when it has no thread to give.
-    pub fn new(name: &str, work: fn(Job) -> Done) -> std::io::Result<Self> {
-        let (jobs, todo) = channel::<Job>();
-        let (finished, done) = channel();
-        let run = move || {
-            for job in todo {
-                if finished.send(work(job)).is_err() {
-                    break;
+    pub fn new(name: &str, threads: usize, work: fn(Job) -> Done) -> std::io::Result<Self> {
+        let (jobs, todo) = channel::<Order<Job, Done>>();
+        let todo = Arc::new(Mutex::new(todo));
+        for _ in 0..threads {
+            let todo = Arc::clone(&todo);
+            // Whoever holds the lock waits for work; the others wait for the lock.
+            let next = move || todo.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+            let run = move || {
+                while let Some((job, done)) = next() {
+                    // Nobody waits for what was given up.
+                    drop(done.send(catch_unwind(AssertUnwindSafe(|| work(job)))));
                 }
-            }
-        };
-        let worker = Some(Builder::new().name(name.to_owned()).spawn(run)?);
-        Ok(Self { jobs, done, worker, is_busy: false, process: std::process::id() })
+            };
+            Builder::new().name(name.to_owned()).spawn(run)?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Begins a piece of work.
+    ///
+    /// # Errors
+    /// The piece of work, where no thread is left to do it.
+    pub fn begin(&self, job: Job) -> Result<Begun<Done>, Job> {
+        let (finished, done) = channel();
+        let begun = Begun { done, is_taken: false, process: std::process::id() };
+        self.jobs.send((job, finished)).map(|()| begun).map_err(|refused| refused.0.0)
     }
 }
 
-impl<Job, Done> Ahead<Job, Done> {
-    /// Begins a piece of work. What the one before came to was taken.
-    pub fn start(&mut self, job: Job) {
-        debug_assert!(!self.is_busy, "one piece at a time");
-        self.is_busy = self.jobs.send(job).is_ok();
-    }
-
-    /// What the work that was begun came to, once it is done; `None` where none was begun. A panic of the work goes on here.
-    pub fn take(&mut self) -> Option<Done> {
-        if !std::mem::take(&mut self.is_busy) || self.process != std::process::id() {
+impl<Done> Begun<Done> {
+    /// What the work came to, once it is done; `None` in a process that was forked meanwhile. A panic of the work goes on
+    /// here.
+    pub fn take(mut self) -> Option<Done> {
+        self.is_taken = true;
+        if self.process != std::process::id() {
             return None;
         }
-        match self.done.recv() {
-            Ok(done) => Some(done),
-            Err(_) => self.worker.take().and_then(|worker| worker.join().err()).and_then(panic_on),
-        }
+        self.done.recv().ok()?.map_or_else(|panic| resume_unwind(panic), Some)
     }
 }
 
-fn panic_on<Done>(panic: Box<dyn Any + Send>) -> Option<Done> {
-    resume_unwind(panic)
-}
-
-impl<Job, Done> Drop for Ahead<Job, Done> {
-    /// What it works on is dropped by whoever drops this: it may belong to the interpreter, for which no other thread is to
-    /// wait in the end.
+impl<Done> Drop for Begun<Done> {
     fn drop(&mut self) {
-        if self.is_busy && self.process == std::process::id() {
+        if !self.is_taken && self.process == std::process::id() {
             drop(self.done.recv());
         }
     }
@@ -72,24 +82,39 @@ impl<Job, Done> Drop for Ahead<Job, Done> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
-    fn each_piece_of_work_is_taken_once() {
-        let mut ahead = Ahead::new("test", |job: u32| job * 2).expect("a thread");
-        assert_eq!(ahead.take(), None);
-        for job in 0..100 {
-            ahead.start(job);
-            assert_eq!((ahead.take(), ahead.take()), (Some(job * 2), None));
+    fn each_piece_of_work_comes_to_whom_began_it() {
+        let ahead = Ahead::new("test", 2, |job: u32| job * 2).expect("threads");
+        let begun: Vec<_> = (0..100).map(|job| ahead.begin(job).expect("threads")).collect();
+        for (job, begun) in begun.into_iter().enumerate().rev() {
+            assert_eq!(begun.take(), Some(job as u32 * 2));
         }
-        ahead.start(1);
+        drop(ahead.begin(1));
     }
 
     #[test]
-    fn a_panic_of_the_work_reaches_whoever_asks_for_it() {
-        let mut ahead = Ahead::new("test", |job: u32| assert!(job < 5, "job {job}")).expect("a thread");
-        ahead.start(7);
-        let panic = catch_unwind(AssertUnwindSafe(|| ahead.take())).expect_err("the work panics");
+    fn a_panic_of_the_work_reaches_whoever_asks_for_it_and_ends_nothing_else() {
+        let ahead = Ahead::new("test", 1, |job: u32| {
+            assert!(job < 5, "job {job}");
+            job
+        });
+        let ahead = ahead.expect("a thread");
+        let begun = ahead.begin(7).expect("a thread");
+        let panic = catch_unwind(AssertUnwindSafe(|| begun.take())).expect_err("the work panics");
         assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("job 7"));
+        assert_eq!(ahead.begin(3).expect("a thread").take(), Some(3));
+    }
+
+    #[test]
+    fn what_is_given_up_is_waited_for() {
+        static DONE: Mutex<u32> = Mutex::new(0);
+        let ahead = Ahead::new("test", 1, |job: u32| {
+            *DONE.lock().unwrap_or_else(PoisonError::into_inner) += job;
+        });
+        let ahead = ahead.expect("a thread");
+        let begun: Vec<_> = (0..10).map(|_| ahead.begin(1)).collect();
+        drop(begun);
+        assert_eq!(*DONE.lock().unwrap_or_else(PoisonError::into_inner), 10);
     }
 }

@@ -10,7 +10,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use backtape_core::gather::{spread, symbol_ids};
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, LoadedTape};
-use backtape_core::replay::Window;
+use backtape_core::window::Window;
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 use crate::arrow_out::{batch as named_batch, stamps, symbols};
 use crate::enter::Enter;
+use crate::planner::Planner;
 use crate::session::spans_of;
 use crate::tapes::{Tapes, kind_of};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array, UInt64Array};
@@ -12,8 +13,6 @@ use backtape_core::derive::DerivedBars;
 use backtape_core::gaps::Gap;
 use backtape_core::key::Kind;
 use backtape_core::loaded::Loaded;
-use backtape_core::replay::Replay;
-use backtape_engine::threads::side_by_side;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
@@ -23,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// All rows of some tapes in the order of C1, batch by batch.
 #[pyclass(frozen, module = "backtape._core")]
 pub(crate) struct Merge {
-    replay: Mutex<Replay>,
+    planner: Mutex<Planner>,
     kinds: Vec<Kind>,
     rows: usize,
 }
@@ -35,13 +34,13 @@ impl Merge {
     fn new(py: Python<'_>, tapes: &Bound<'_, Tapes>, kinds: Vec<String>, rows: usize) -> PyResult<Self> {
         let kinds = kinds.iter().map(|kind| kind_of(py, kind)).collect::<PyResult<_>>()?;
         let tapes = tapes.get();
-        let replay = py.enter(|| {
-            let mut replay = Replay::new(side_by_side);
+        let planner = py.enter(|| {
+            let mut planner = Planner::default();
             let tapes = Arc::clone(&tapes.lock());
-            replay.begin(Arc::new(Loaded::unbounded(&tapes, OnBadRows::Raise)?), i64::MIN)?;
-            Ok(replay)
+            planner.begin(Arc::new(Loaded::unbounded(&tapes, OnBadRows::Raise)?), i64::MIN)?;
+            Ok(planner)
         })?;
-        Ok(Self { replay: Mutex::new(replay), kinds, rows })
+        Ok(Self { planner: Mutex::new(planner), kinds, rows })
     }
 
     const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -50,7 +49,7 @@ impl Merge {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let batch = py.enter(|| {
-            let window = self.replay.lock().unwrap_or_else(PoisonError::into_inner).window(self.rows);
+            let window = self.planner.lock().unwrap_or_else(PoisonError::into_inner).window(self.rows);
             Ok(window.map(|window| crate::batch::to_batch(&window, 0..window.order.len(), &self.kinds)))
         })?;
         match batch {

@@ -9,7 +9,7 @@ use arrow_buffer::ScalarBuffer;
 use backtape_core::gather::{gather, slice_or_empty, spread, symbol_ids};
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, Loaded, LoadedTape};
-use backtape_core::replay::Window;
+use backtape_core::window::Window;
 use backtape_core::rows::Rows;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;

@@ -111,6 +111,13 @@ impl Player {
         Ok(Self { shared: Arc::new(Shared::new(speed)), plan: Mutex::default(), kinds, zone })
     }
 
+    /// Says that a session comes next, after all that were begun or foreseen: its first events, about `rows` of them, are
+    /// planned meanwhile.
+    fn foresee(&self, py: Python<'_>, loaded: &LoadedSession, rows: usize) {
+        let loaded = Arc::clone(&loaded.loaded);
+        py.detach(|| self.plan().planner.foresee(loaded, rows));
+    }
+
     /// Takes up a session; the one before is settled. `history`: sessions before it, oldest first.
     fn begin(&self, py: Python<'_>, loaded: &LoadedSession, history: Vec<Bound<'_, LoadedSession>>) -> PyResult<()> {
         py.enter(|| self.settle())?;
@@ -137,7 +144,7 @@ impl Player {
     /// Takes up the same session with more rows of fed tapes.
     fn grow(&self, py: Python<'_>, loaded: &LoadedSession) {
         let loaded = Arc::clone(&loaded.loaded);
-        py.detach(|| self.plan().planner.replay().grow(loaded));
+        py.detach(|| self.plan().planner.grow(loaded));
     }
 
     /// The next events that are due, about `rows` of them, once they are; `None` at the end of the session, and when
@@ -217,7 +224,9 @@ impl Player {
         py.detach(|| self.shared.turnstile.end());
         py.enter(|| {
             self.settle()?;
-            self.plan().lifecycle.go(Phase::Done)
+            let mut plan = self.plan();
+            plan.planner.end();
+            plan.lifecycle.go(Phase::Done)
         })
     }
 

@@ -8,7 +8,7 @@ use backtape_core::account::Account;
 use backtape_core::digest::Digest;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
-use backtape_core::replay::Window;
+use backtape_core::window::Window;
 use backtape_engine::pace::Pace;
 use backtape_engine::turnstile::{Steps, Turnstile};
 use pyo3::prelude::*;

@@ -1,0 +1,96 @@
+//! Memory for the columns of windows, used again once nobody looks at what was in it: fresh memory costs more than the
+//! numbers that are written to it.
+
+use arrow_buffer::{ArrowNativeType, Buffer, MutableBuffer, ScalarBuffer};
+
+/// No more buffers are remembered: those of a few windows.
+const KEPT_MAX: usize = 64;
+/// Windows differ in length; a buffer that is a little too long serves more of them.
+const SPARE_PART: usize = 8;
+
+/// Buffers that were handed out. Each is taken back when ours is the last reference to it.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    kept: Vec<Buffer>,
+}
+
+impl Room {
+    /// A column of so many values, whatever they are: all of them are to be written.
+    pub(crate) fn column<T: ArrowNativeType>(&mut self, rows: usize) -> Column {
+        let bytes = rows * size_of::<T>();
+        let fits = |buffer: &Buffer| buffer.strong_count() == 1 && (bytes..=4 * bytes).contains(&buffer.len());
+        let free = self.kept.iter().position(fits).map(|place| self.kept.swap_remove(place));
+        let again = free.and_then(|buffer| buffer.into_mutable().ok());
+        let made = || MutableBuffer::from_len_zeroed((bytes + bytes / SPARE_PART).next_multiple_of(64));
+        Column { buffer: again.unwrap_or_else(made), bytes }
+    }
+
+    /// Remembers what was handed out.
+    pub(crate) fn keep(&mut self, handed: impl IntoIterator<Item = Buffer>) {
+        self.kept.extend(handed);
+        let surplus = self.kept.len().saturating_sub(KEPT_MAX);
+        self.kept.drain(..surplus);
+    }
+
+    /// Forgets all of it.
+    pub(crate) fn clear(&mut self) {
+        self.kept.clear();
+    }
+}
+
+/// A column that is being written.
+#[derive(Debug)]
+pub(crate) struct Column {
+    buffer: MutableBuffer,
+    bytes: usize,
+}
+
+impl Column {
+    /// Its values.
+    pub(crate) fn values<T: ArrowNativeType>(&mut self) -> &mut [T] {
+        let rows = self.bytes / size_of::<T>();
+        &mut self.buffer.typed_data_mut()[..rows]
+    }
+
+    /// What it has become: its values, and the buffer to be remembered.
+    pub(crate) fn done<T: ArrowNativeType>(self, kept: &mut Vec<Buffer>) -> ScalarBuffer<T> {
+        let buffer: Buffer = self.buffer.into();
+        kept.push(buffer.clone());
+        ScalarBuffer::new(buffer, 0, self.bytes / size_of::<T>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(room: &mut Room, value: i64) -> ScalarBuffer<i64> {
+        let (mut column, mut kept) = (room.column::<i64>(100), Vec::new());
+        column.values::<i64>().fill(value);
+        let done = column.done(&mut kept);
+        room.keep(kept);
+        done
+    }
+
+    #[test]
+    fn memory_is_used_again_once_nobody_looks_at_it() {
+        let mut room = Room::default();
+        let first = written(&mut room, 1);
+        let place = first.inner().as_ptr();
+        let view = first.slice(10, 5);
+        drop(first);
+        let second = written(&mut room, 2);
+        assert_ne!(second.inner().as_ptr(), place);
+        assert_eq!(*view, [1; 5]);
+        drop(view);
+        assert_eq!(written(&mut room, 3).inner().as_ptr(), place);
+        assert_eq!(*second, [2; 100]);
+    }
+
+    #[test]
+    fn only_some_buffers_are_remembered() {
+        let mut room = Room::default();
+        let held: Vec<ScalarBuffer<i64>> = (0..100).map(|value| written(&mut room, value)).collect();
+        assert_eq!((room.kept.len(), held.len()), (KEPT_MAX, 100));
+    }
+}
