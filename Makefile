@@ -20,6 +20,7 @@ BIN := $(abspath $(VENV))/bin
 TOOLS := $(VENV)/.tools
 CHECKERS := $(VENV)/.checkers
 BENCHERS := $(VENV)/.benchers
+NAUTILUS := $(abspath $(VENV))-nautilus_trader
 CORE := python/backtape/_core.abi3.so
 STUB := python/backtape/_core.pyi
 MANIFESTS := pyproject.toml Cargo.toml Cargo.lock $(wildcard rust/*/Cargo.toml)
@@ -93,8 +94,10 @@ counts: ## instructions of each kernel against those that are known; needs valgr
 	@printf '\n== instructions of the kernels\n'
 	$(PYTHON) benches/instructions.py
 
-bench: $(BENCHERS) ## ours, the peers and the limits side by side, into benches/README.md; QUICK=1 for a look
+bench: $(BENCHERS) $(if $(QUICK),,$(NAUTILUS)/.made) ## ours, the peers, the limits, parts and memory, into benches/*.md; QUICK=1 for a look
 	$(BIN)/python benches/jobs.py $(if $(QUICK),--quick,--write)
+	$(BIN)/python benches/shares.py $(if $(QUICK),--quick,--write)
+	$(BIN)/python benches/memory.py $(if $(QUICK),--quick,--write)
 
 # Python
 
@@ -124,6 +127,12 @@ $(CHECKERS): pyproject.toml | $(CORE)
 $(BENCHERS): pyproject.toml | $(CORE)
 	$(BIN)/maturin develop --quiet --release --locked --extras bench
 	@touch $(CORE) $@
+
+# An environment apart: for Python 3.11 it wants a pandas below 3. Where there is no wheel of it, it is left out.
+$(NAUTILUS)/.made: | $(TOOLS)
+	@$(BIN)/python -m venv $(NAUTILUS)
+	@if $(NAUTILUS)/bin/python -m pip install --only-binary :all: nautilus_trader; then touch $@; else \
+	  rm -rf $(NAUTILUS); echo "NautilusTrader cannot be installed and is left out" >&2; fi
 
 python-lint: $(CHECKERS)
 	@printf '\n== ruff\n'
@@ -167,4 +176,4 @@ sdist: $(TOOLS) ## a source distribution, in dist/
 	$(BIN)/maturin sdist --out $(DIST)
 
 clean: ## remove what was built here, the virtual environment too
-	rm -rf $(VENV) $(DIST) target $(CORE)
+	rm -rf $(VENV) $(NAUTILUS) $(DIST) target $(CORE)

@@ -10,17 +10,25 @@ import statistics
 import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from contender import Contender
+from contender import Contender, version_of
 from workloads import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from measure import Measured
 
-_PACKAGES: Final = ("backtape", "numpy", "pyarrow", "polars", "pandas", "duckdb", "exchange_calendars")
+_PACKAGES: Final = (
+    "backtape",
+    "numpy",
+    "pyarrow",
+    "polars",
+    "pandas",
+    "duckdb",
+    "exchange_calendars",
+    "nautilus_trader",
+)
 
 JOBS: Final = {
     "J1": (
@@ -35,7 +43,9 @@ JOBS: Final = {
         "A plain Python loop that adds up one price of each event: the close of a bar, the bid of a quote, the price of"
         " a trade. backtape hands out objects with named attributes, and sessions open and close in between, so the"
         " loop asks for the event's type; the second line reads a stamp, which every event has, without asking. Most"
-        " peers hand out bare tuples. Slow ones play only the first rows, as their lines say.",
+        " peers hand out bare tuples. Slow ones play only the first rows, as their lines say. NautilusTrader's"
+        " objects are made in preparation; its engine does more than replay: cache, risk, portfolio, a matching engine"
+        " for each instrument. The bare iterator in C makes a view (owner, row) of merged columns for each event.",
     ),
     "J3": (
         "all bars of an instant",
@@ -116,12 +126,8 @@ def _gigabytes(kilobytes: str) -> str:
 
 
 def _versions() -> list[str]:
-    found: list[str] = []
-    for package in _PACKAGES:
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
+    versions = {package: version_of(package) for package in _PACKAGES}
+    found = [f"{package} {version}" for package, version in versions.items() if version is not None]
     if shutil.which("rustc"):
         said = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=False).stdout.split()
         found += [" ".join(said[:2])] if said else []
@@ -196,7 +202,8 @@ _PAGE: Final = """# How fast
 
 backtape beside what one would use instead, and beside what nothing can beat, in five jobs. This page is written by
 `make bench` (`make bench QUICK=1` takes a look in two minutes and writes nothing). Rust kernels alone: `cargo bench`.
-How late events are in a paced replay: `python benches/pace.py`.
+How late events are in a paced replay: `python benches/pace.py`. What parts of a run cost, and memory over many days:
+[shares.md](shares.md).
 
 ## How to read
 
@@ -208,6 +215,8 @@ How late events are in a paced replay: `python benches/pace.py`.
 - *x best peer* is the rate over that of the fastest peer in the same table. A *limit* does less than the job: it is
   there to show what room is left.
 - *Fastest to slowest* are the rounds, in ns an event. Differences below a third say little on a shared machine.
+- NautilusTrader wants another pandas than the others, and `make bench` gives it an environment of its own. Whatever is
+  not installed is left out, and `benches/jobs.py` says so.
 - All cores are there for all. Rows of one instant come in one order for all: bars, quotes, trades, each by symbol.
 - Results are checked against each other: counts, the order of the tapes and every number by a hash, sums. {checked}
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -30,7 +33,11 @@ _GOLDEN: Final = 0x9E37_79B9_7F4A_7C15
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to do a job. `package`: what must be installed. `rows_max`: a slow one plays only so many rows."""
+    """One way to do a job.
+
+    `package`: what must be installed, here or apart. `lacks`: what else it cannot do without and is not there, in a
+    word. `rows_max`: a slow one plays only so many rows.
+    """
 
     job: str
     name: str
@@ -40,11 +47,35 @@ class Contender:
     workloads: tuple[str, ...]
     quick: bool
     rows_max: int
+    lacks: Callable[[], str]
 
     @property
-    def is_installed(self) -> bool:
-        """Whether its package is there."""
-        return find_spec(self.package) is not None
+    def missing(self) -> str:
+        """What it needs and is not there, in a word; nothing where it can take part."""
+        return self.package if python_of(self.package) is None else self.lacks()
+
+
+def python_of(package: str) -> Path | None:
+    """Return the interpreter that has a package: this one, or that of an environment apart."""
+    if find_spec(package) is not None:
+        return Path(sys.executable)
+    python = _apart(package) / "bin" / "python"
+    return python if python.exists() else None
+
+
+def version_of(package: str) -> str | None:
+    """Return the version of a package that is installed here or apart."""
+    folders = [*sys.path, *map(str, _apart(package).glob("lib/python*/site-packages"))]
+    return next((found.version for found in distributions(name=package, path=folders)), None)
+
+
+def _apart(package: str) -> Path:
+    """Where the environment of a package is that wants other versions than those here: beside this one."""
+    return Path(f"{sys.prefix}-{package}")
+
+
+def _nothing() -> str:
+    return ""
 
 
 CONTENDERS: Final[dict[tuple[str, str], Contender]] = {}
@@ -59,11 +90,12 @@ def contender(
     workloads: tuple[str, ...] = ALL,
     quick: bool = False,
     rows_max: int = 2**62,
+    lacks: Callable[[], str] = _nothing,
 ) -> Callable[[Make], Make]:
     """Enter a function as a contender. `quick`: takes part in quick runs too."""
 
     def enter(make: Make) -> Make:
-        CONTENDERS[job, name] = Contender(job, name, side, make, package, workloads, quick, rows_max)
+        CONTENDERS[job, name] = Contender(job, name, side, make, package, workloads, quick, rows_max, lacks)
         return make
 
     return enter

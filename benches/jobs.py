@@ -24,8 +24,9 @@ import measure
 import ours  # noqa: F401
 import peers  # noqa: F401
 import peers_bars  # noqa: F401
+import peers_nautilus  # noqa: F401
 from bench_page import Run, Series, machine, page, tables
-from contender import CONTENDERS, Contender, Facts
+from contender import CONTENDERS, Contender, Facts, python_of
 from workloads import RECIPES, load
 
 HERE = Path(__file__).resolve().parent
@@ -86,14 +87,15 @@ def _chosen(
     jobs: tuple[str, ...], workloads: tuple[str, ...], names: tuple[str, ...], *, quick: bool
 ) -> list[tuple[Contender, str]]:
     """Contenders with their workloads, those of one job and workload together."""
-    missing = sorted({one.package for one in CONTENDERS.values() if not one.is_installed})
-    if missing:
-        print(f"not installed, left out: {', '.join(missing)}", file=sys.stderr)
+    missing = {key: one.missing for key, one in CONTENDERS.items()}
+    if any(missing.values()):
+        words = sorted(set(missing.values()) - {""})
+        print(f"not installed, and what needs it is left out: {', '.join(words)}", file=sys.stderr)
     found = [
         (one, workload)
-        for one in CONTENDERS.values()
+        for key, one in CONTENDERS.items()
         for workload in one.workloads
-        if one.is_installed
+        if not missing[key]
         and (one.quick or not quick)
         and (not jobs or one.job in jobs)
         and (not workloads or workload in workloads)
@@ -127,7 +129,7 @@ def _rounds(chosen: list[tuple[Contender, str]], size: float, cache: Path, reps:
 def _measured(one: Contender, workload: str, size: float, cache: Path) -> measure.Measured | str:
     """Measure in a fresh process; what went wrong, if anything."""
     command = [
-        sys.executable,
+        str(python_of(one.package) or sys.executable),
         str(HERE / "measure.py"),
         one.make.__module__,
         one.job,

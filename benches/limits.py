@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 
+import limit_iterator
 import numpy as np
 from contender import ALL, BARS, Facts, Run, contender, instant_facts, loop_facts
 from peers import numpy_columns
@@ -53,6 +54,21 @@ def _one_object(work: Work) -> Run:
     def run() -> Callable[[], Facts]:
         for same in repeat(event, work.rows):
             same.ts  # noqa: B018  # the read is what is timed
+        return dict
+
+    return run
+
+
+@contender("J2", "limit: bare iterator in C, event.ts", "limit", quick=True, lacks=limit_iterator.lacking)
+def _bare_iterator(work: Work) -> Run:
+    every, _ = numpy_columns(work)
+    stamps, events = every["available_at"], limit_iterator.compiled()
+
+    def run() -> Callable[[], Facts]:
+        last = 0
+        for event in events(stamps):
+            last = event.ts
+        assert last == stamps[-1], "no event is left out"
         return dict
 
     return run

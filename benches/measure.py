@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import json
-import resource
 import statistics
 import sys
 import time
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from contender import CONTENDERS, Facts, Run, reference
+from peak import process_peak_kb
 from workloads import load
 
 _RUNS_MAX = 3
@@ -48,7 +48,7 @@ def measure(job: str, name: str, workload: str, size: float, cache: Path) -> Mea
     run = entry.make(work)
     prepare_s = time.perf_counter() - start
     seconds, facts = _timed(run)
-    peak_mb = process_peak_mb()
+    peak_mb = process_peak_kb() // 1024
     told = facts()
     if work is not whole:
         expected = reference(job, work)
@@ -87,14 +87,6 @@ def _same(one: float, other: float) -> bool:
     if isinstance(one, int) and isinstance(other, int):
         return one == other
     return abs(one - other) <= 1e-9 * max(abs(one), abs(other))
-
-
-def process_peak_mb() -> int:
-    """The most memory of this process. What getrusage tells may be that of the process which started this one."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    own = next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if own is None else own) // 1024
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ database (`stores_sql.py`). `--write` puts the figures into benches/stores.md.
 from __future__ import annotations
 
 import argparse
-import datetime
 import hashlib
 import json
 import os
@@ -24,38 +23,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import backtape
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import stores_sql
-from backtape.calendars import calendar
-from measure import process_peak_mb
+from made_store import make
+from peak import process_peak_kb
+from workloads import MINUTE_NS
 
-MINUTE = 60_000_000_000
 RUNS = 3
 PACKAGES = ("numpy", "pyarrow", "polars", "duckdb", "adbc-driver-postgresql", "adbc-driver-sqlite")
-
-
-def make(folder: Path, symbols: int, days: int) -> None:
-    """Ingest days of minute bars that walk at random, in cents."""
-    names = [f"S{number:04}" for number in range(symbols)]
-    exchange = calendar("XNYS")
-    label = datetime.date(2013, 9, 30)
-    for number in range(days):
-        session = exchange.next_session(label)
-        label = session.label
-        stamps = np.arange(session.open_ns, session.close_ns, MINUTE)
-        chance = np.random.default_rng(number)
-        steps = chance.normal(0.0, 0.02, (4, symbols, len(stamps))).cumsum(axis=2)
-        prices = np.round(100.0 + np.sort(steps, axis=0), 2).reshape(4, -1)
-        ts = pa.array(np.tile(stamps, symbols)).cast(pa.timestamp("ns", "UTC"))
-        symbol = pa.DictionaryArray.from_arrays(
-            pa.array(np.repeat(np.arange(symbols, dtype=np.int32), len(stamps))), pa.array(names)
-        )
-        values = {"low": prices[0], "open": prices[1], "close": prices[2], "high": prices[3]}
-        volume = chance.integers(1, 500, prices.shape[1]) * 100.0
-        table = pa.table({"ts": ts, "symbol": symbol, **values, "volume": volume})
-        backtape.ingest(table, folder, start=label, end=label)
 
 
 def ours(folder: Path) -> int:
@@ -65,7 +40,7 @@ def ours(folder: Path) -> int:
 
 def loaded(folder: Path) -> int:
     """Rows as the store gives them, before the merge."""
-    pieces = backtape.open(folder).read("bar", interval_ns=MINUTE, symbols=None, start_ns=0, end_ns=2**62)
+    pieces = backtape.open(folder).read("bar", interval_ns=MINUTE_NS, symbols=None, start_ns=0, end_ns=2**62)
     return sum(piece.rows.num_rows for piece in pieces)
 
 
@@ -108,7 +83,7 @@ def measured(name: str, folder: Path) -> tuple[float, float, int]:
         start = time.perf_counter()
         CONTENDERS[name](folder)
         seconds.append(time.perf_counter() - start)
-    return seconds[0], min(seconds), process_peak_mb()
+    return seconds[0], min(seconds), process_peak_kb() // 1024
 
 
 def page(sizes: list[int], days: int) -> Iterator[str]:
