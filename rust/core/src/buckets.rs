@@ -27,16 +27,16 @@ pub(crate) fn by_buckets(lanes: &[Lane<'_>], places: Places<'_>) {
 }
 
 /// Times lie too far apart for one key: the earlier rows, then the later ones.
-fn in_halves(lanes: &[Lane<'_>], middle_ns: i64, places: Places<'_>) {
+fn in_halves(lanes: &[Lane<'_>], middle_ns: i64, Places { lanes: numbers, rows: own_rows, at_ns }: Places<'_>) {
     let early: Vec<Lane<'_>> =
         lanes.iter().map(|lane| Lane { to: lane.from + lane.known_before(middle_ns + 1), ..*lane }).collect();
     let late: Vec<Lane<'_>> = lanes.iter().zip(&early).map(|(lane, early)| Lane { from: early.to, ..*lane }).collect();
     let rows = early.iter().map(Lane::rows).sum();
-    let (lanes, lanes_after) = places.lanes.split_at_mut(rows);
-    let (rows, rows_after) = places.rows.split_at_mut(rows);
-    let (at_ns, at_ns_after) = places.at_ns.split_at_mut(rows.len());
-    by_buckets(&early, Places { lanes, rows, at_ns });
-    by_buckets(&late, Places { lanes: lanes_after, rows: rows_after, at_ns: at_ns_after });
+    let (numbers, numbers_after) = numbers.split_at_mut(rows);
+    let (own_rows, rows_after) = own_rows.split_at_mut(rows);
+    let (at_ns, at_ns_after) = at_ns.split_at_mut(rows);
+    by_buckets(&early, Places { lanes: numbers, rows: own_rows, at_ns });
+    by_buckets(&late, Places { lanes: numbers_after, rows: rows_after, at_ns: at_ns_after });
 }
 
 /// The keys `(time - start) << bits | lane` of all rows, bucket by bucket; within one they stand tape by tape.

@@ -93,7 +93,7 @@ pub fn slots_present(ts_ns: &[i64], spans: &[Span], interval_ns: i64, until_ns: 
     let Some(ts_last_ns) = until_ns.checked_sub(interval_ns) else {
         return 0;
     };
-    let known = &ts_ns[..ts_ns.partition_point(|&ts| ts <= ts_last_ns)];
+    let known = &ts_ns[..rows_until(ts_ns, ts_last_ns.saturating_add(1))];
     let present = |span: &Span| rows_until(known, span.end_ns()) - rows_until(known, span.start_ns());
     spans.iter().map(|span| present(span) as u64).sum()
 }

@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn each_event_gets_its_own_row_and_a_tape_without_the_column_the_default() {
-        let order = Order { lanes: vec![0, 1, 0, 2].into(), rows: vec![0, 0, 1, 5].into(), at_ns: vec![1, 1, 2, 3].into() };
+        let order =
+            Order { lanes: vec![0, 1, 0, 2].into(), rows: vec![0, 0, 1, 5].into(), at_ns: vec![1, 1, 2, 3].into() };
         assert_eq!(gather(&order, 0..4, &[&[1.0, 2.0], &[], &[0.0; 6]]), [1.0, 0.0, 2.0, 0.0]);
         assert_eq!(gather(&order, 2..3, &[&[1.0, 2.0], &[], &[]]), [2.0]);
         assert_eq!(spread(&order, 1..4, &['a', 'b', 'c']), ['b', 'a', 'c']);

@@ -118,8 +118,7 @@ impl Loaded {
         let mut dropped = Vec::new();
         let mut quotes_before = BTreeMap::new();
         let mut labels = Vec::new();
-        for (key, tape) in tapes.joined(settings.on_bad)? {
-            let tape = tape.within(session.range());
+        for (key, tape) in tapes.joined_within(session.range(), settings.on_bad)? {
             if key.kind == Kind::Quote {
                 quotes_before.insert(Arc::clone(&key.symbol), quote_before(&tape.rows, session.open_ns()));
             }

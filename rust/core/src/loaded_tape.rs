@@ -116,13 +116,19 @@ impl LoadedTape {
     /// How many rows are known at `ts_ns` or before.
     pub fn known_at(&self, ts_ns: i64) -> usize {
         let (stamps, lag_ns) = self.stamps();
-        stamps.partition_point(|&stamp| stamp + lag_ns <= ts_ns)
+        match stamps.last() {
+            Some(&last) if last + lag_ns <= ts_ns => stamps.len(),
+            _ => stamps.partition_point(|&stamp| stamp + lag_ns <= ts_ns),
+        }
     }
 
     /// How many rows are known before `ts_ns`.
     pub fn known_before(&self, ts_ns: i64) -> usize {
         let (stamps, lag_ns) = self.stamps();
-        stamps.partition_point(|&stamp| stamp + lag_ns < ts_ns)
+        match stamps.last() {
+            Some(&last) if last + lag_ns < ts_ns => stamps.len(),
+            _ => stamps.partition_point(|&stamp| stamp + lag_ns < ts_ns),
+        }
     }
 
     /// Whether a row lies within trading hours and grace.

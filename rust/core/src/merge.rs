@@ -111,7 +111,13 @@ mod tests {
         columns
             .iter()
             .enumerate()
-            .map(|(index, column)| Lane { stamps_ns: column, lag_ns: lag(index), step_ns: 0, from: 0, to: column.len() })
+            .map(|(index, column)| Lane {
+                stamps_ns: column,
+                lag_ns: lag(index),
+                step_ns: 0,
+                from: 0,
+                to: column.len(),
+            })
             .collect()
     }
 

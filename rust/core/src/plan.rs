@@ -40,9 +40,8 @@ pub(crate) struct Sheet {
 impl Sheet {
     pub(crate) fn new(loaded: &Loaded, lanes: &[Lane<'_>], room: &mut Room) -> Self {
         let rows = lanes.iter().map(Lane::rows).sum();
-        let known_at_once = |(tape, lane): (&LoadedTape, &Lane<'_>)| {
-            lane.rows() == 0 || (tape.available.is_none() && tape.lag_ns == 0)
-        };
+        let known_at_once =
+            |(tape, lane): (&LoadedTape, &Lane<'_>)| lane.rows() == 0 || (tape.available.is_none() && tape.lag_ns == 0);
         let stamps_are_times = loaded.tapes.iter().zip(lanes).all(known_at_once);
         let widest = loaded.tapes.iter().map(|tape| tape.rows.values.len()).max().unwrap_or(0);
         Self {
@@ -242,9 +241,13 @@ mod tests {
         // What was in the memory before must not be seen.
         let rows = lanes.iter().map(Lane::rows).sum();
         let mut used: Vec<Column> = (0..9).map(|_| room.column::<i64>(rows)).collect();
-        used.iter_mut().for_each(|column| column.values::<i64>().fill(77));
+        for column in &mut used {
+            column.values::<i64>().fill(77);
+        }
         let mut memory = Vec::new();
-        used.into_iter().for_each(|column| drop(column.done::<i64>(&mut memory)));
+        for column in used {
+            drop(column.done::<i64>(&mut memory));
+        }
         room.keep(memory);
         let (order, all) = (merge(&lanes), planned(loaded, &lanes, 7, Sheet::new(loaded, &lanes, &mut room)));
         prop_assert_eq!(&all.order, &order);

@@ -1,7 +1,7 @@
 //! One trading day: the time that belongs to it, and the spans of it in which the market is open (C1, C4).
 
 use crate::error::{Error, Result};
-use crate::span::Span;
+use crate::span::{Span, rows_until};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -78,9 +78,10 @@ impl Session {
         let last = self.spans.len() - 1;
         let ranges = self.spans.iter().enumerate().map(|(index, span)| {
             let close_ns = if index == last { self.closing_ns } else { span.end_ns() };
-            let start = ts_ns.partition_point(|&ts| ts < span.start_ns());
-            let end = ts_ns
-                .partition_point(|&ts| if interval_ns == 0 { ts < close_ns } else { ts + interval_ns <= close_ns });
+            let start = rows_until(ts_ns, span.start_ns());
+            // A bar is known by `close` where it starts before `close - interval + 1`.
+            let until_ns = if interval_ns == 0 { close_ns } else { close_ns.saturating_sub(interval_ns - 1) };
+            let end = rows_until(ts_ns, until_ns);
             start..end.max(start)
         });
         ranges.filter(|range| !range.is_empty()).collect()

@@ -61,8 +61,31 @@ pub fn rows_within(ts_ns: &[i64], span: Span) -> Range<usize> {
 }
 
 /// How many rows of `ts_ns` are before `until_ns`; `ts_ns` never falls.
+///
+/// Most often that is all of them or none: the two ends are looked at first.
 pub fn rows_until(ts_ns: &[i64], until_ns: i64) -> usize {
-    ts_ns.partition_point(|&ts| ts < until_ns)
+    match ts_ns {
+        [] => 0,
+        [.., last] if *last < until_ns => ts_ns.len(),
+        [first, ..] if *first >= until_ns => 0,
+        _ => ts_ns.partition_point(|&ts| ts < until_ns),
+    }
+}
+
+/// The same, where about `near` rows are expected: the search begins there.
+pub(crate) fn rows_until_near(ts_ns: &[i64], near: usize, until_ns: i64) -> usize {
+    let near = near.min(ts_ns.len());
+    let is_before = |row: usize| ts_ns[row] < until_ns;
+    let mut step = 1;
+    if near < ts_ns.len() && is_before(near) {
+        return run_end(ts_ns, near + 1, |_, ts| ts < until_ns);
+    }
+    while step <= near && !is_before(near - step) {
+        step *= 2;
+    }
+    // The row one step back is before `until_ns`, or there is none; the one half a step back is not.
+    let (low, high) = (near.saturating_sub(step), near - step / 2);
+    low + ts_ns[low..high].partition_point(|&ts| ts < until_ns)
 }
 
 /// The rows from `row_from` on that lie in `span`: what [`rows_within`] gives where no row before `row_from` does.
@@ -122,6 +145,19 @@ mod tests {
         let span = span(10, 20);
         let held: Vec<i64> = [9, 10, 19, 20].into_iter().filter(|&ts| span.contains(ts)).collect();
         assert_eq!(held, [10, 19]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_search_finds_the_same_from_wherever_it_begins(
+            stamps in prop::collection::vec(0..40_i64, 0..60), near in 0..70_usize, until_ns in -1..42_i64
+        ) {
+            let mut stamps = stamps;
+            stamps.sort_unstable();
+            let slow = stamps.iter().filter(|&&ts| ts < until_ns).count();
+            prop_assert_eq!(rows_until(&stamps, until_ns), slow);
+            prop_assert_eq!(rows_until_near(&stamps, near, until_ns), slow);
+        }
     }
 
     #[test]

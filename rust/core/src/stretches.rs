@@ -4,13 +4,12 @@ use crate::loaded::{Loaded, LoadedTape};
 use crate::merge::Lane;
 use crate::plan::Sheet;
 use crate::room::Room;
+use crate::span::rows_until_near;
 use crate::window::Job;
 use std::sync::Arc;
 
 /// The longest time that one window may span, so that times fit beside lane numbers in one word.
 const STEP_NS_MAX: u64 = 1 << 45;
-/// What is tried for the first window.
-const STEP_NS_FIRST: u64 = 1 << 36;
 
 /// How far a session's windows are begun.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ impl Stretches {
     /// `place`: that of the session's first event in the replay.
     pub(crate) fn new(loaded: Arc<Loaded>, place: u64) -> Self {
         let cursors = vec![0; loaded.tapes.len()];
-        Self { loaded, cursors, step_ns: STEP_NS_FIRST, place }
+        Self { loaded, cursors, step_ns: 0, place }
     }
 
     pub(crate) const fn loaded(&self) -> &Arc<Loaded> {
@@ -51,6 +50,9 @@ impl Stretches {
     /// The next window, of about `target` events.
     pub(crate) fn next_job(&mut self, target: usize, room: &mut Room) -> Option<Job> {
         let loaded = Arc::clone(&self.loaded);
+        if self.step_ns == 0 {
+            self.step_ns = first_step_ns(&loaded, target);
+        }
         let lanes = next_lanes(&loaded, &self.cursors, &mut self.step_ns, target.max(1))?;
         let place = self.place;
         self.place += lanes.iter().map(|lane| lane.rows() as u64).sum::<u64>();
@@ -61,15 +63,24 @@ impl Stretches {
     }
 }
 
-/// The first row from `from` on that is known at `end_ns` or later. It is near: the search begins there.
-fn first_known_from(stamps_ns: &[i64], lag_ns: i64, from: usize, end_ns: i64) -> usize {
-    let is_before = |row: usize| stamps_ns.get(row).is_some_and(|ts| ts + lag_ns < end_ns);
-    let mut step = 1;
-    while is_before(from + step - 1) {
-        step *= 2;
-    }
-    let (low, high) = (from + step / 2, (from + step - 1).min(stamps_ns.len()));
-    low + stamps_ns[low..high].partition_point(|&ts| ts + lag_ns < end_ns)
+/// How long a window of about `target` rows is, if they come as evenly as it seems.
+fn first_step_ns(loaded: &Loaded, target: usize) -> u64 {
+    let rows: usize = loaded.tapes.iter().map(|tape| tape.rows.len()).sum();
+    let span_ns = loaded.session.closing_ns().abs_diff(loaded.session.open_ns());
+    let step_ns = u128::from(span_ns) * target as u128 / rows.max(1) as u128;
+    u64::try_from(step_ns).unwrap_or(u64::MAX).clamp(1, STEP_NS_MAX)
+}
+
+/// The first row from `from` on that is known at `end_ns` or later. It is near: the search begins there, and where the
+/// tape's step is known at the very row that it is if none is missing.
+fn first_known_from(lane: Lane<'_>, end_ns: i64) -> usize {
+    let Some(&first_ns) = lane.stamps_ns.get(lane.from) else {
+        return lane.from;
+    };
+    let until_ns = end_ns.saturating_sub(lane.lag_ns);
+    let ahead_ns = until_ns.saturating_sub(first_ns).max(0);
+    let ahead = ahead_ns.checked_div(lane.step_ns).map_or(0, |steps| steps as usize);
+    lane.from + rows_until_near(&lane.stamps_ns[lane.from..], ahead, until_ns)
 }
 
 /// Each tape's rows of the next stretch of time, which is chosen so that about `target` rows lie in it. `step_ns` is how
@@ -84,8 +95,8 @@ fn next_lanes<'a>(loaded: &'a Loaded, cursors: &[usize], step_ns: &mut u64, targ
         let end_ns = start_ns.saturating_add_unsigned(*step_ns).min(loaded.until_ns);
         let lanes: Vec<Lane<'_>> = tapes()
             .map(|(tape, &from)| {
-                let (stamps_ns, lag_ns) = tape.stamps();
-                tape.lane(from, first_known_from(stamps_ns, lag_ns, from, end_ns))
+                let all = tape.lane(from, tape.rows.len());
+                Lane { to: first_known_from(all, end_ns), ..all }
             })
             .collect();
         let rows: usize = lanes.iter().map(|lane| lane.to - lane.from).sum();
@@ -117,7 +128,10 @@ mod tests {
             stamps.sort_unstable();
             let from = from.min(stamps.len());
             let slow = (from..stamps.len()).find(|&row| stamps[row] + lag_ns >= end_ns).unwrap_or(stamps.len());
-            prop_assert_eq!(first_known_from(&stamps, lag_ns, from, end_ns), slow);
+            let lane = Lane { stamps_ns: &stamps, lag_ns, step_ns: 0, from, to: stamps.len() };
+            prop_assert_eq!(first_known_from(lane, end_ns), slow);
+            // A step that is wrong costs time only.
+            prop_assert_eq!(first_known_from(Lane { step_ns: 3, ..lane }, end_ns), slow);
         }
     }
 }

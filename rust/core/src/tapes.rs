@@ -5,10 +5,11 @@ use crate::error::{Error, Place, Result};
 use crate::key::{Kind, TapeKey, interval_name};
 use crate::late::LateFill;
 use crate::rows::Rows;
-use crate::span::{Span, rows_within};
+use crate::span::{Span, rows_until_near, rows_within};
 use crate::twice::same_bar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Bars that may be fed: anything longer is derived.
 const BASE_INTERVALS_NS: [i64; 2] = [1_000_000_000, 60_000_000_000];
@@ -31,8 +32,8 @@ impl Tape {
     /// The part of the tape within a span, without a copy.
     #[must_use]
     pub fn within(&self, span: Span) -> Self {
-        let dropped = self.dropped.iter().filter(|row| row.at_ns == i64::MIN || span.contains(row.at_ns));
-        Self { rows: self.rows.slice(rows_within(&self.rows.ts_ns, span)), dropped: dropped.cloned().collect() }
+        let rows = self.rows.slice(rows_within(&self.rows.ts_ns, span));
+        Self { rows, dropped: dropped_within(&self.dropped, span) }
     }
 }
 
@@ -52,6 +53,29 @@ pub fn check_piece(key: &TapeKey, source_name: &Arc<str>, raw: RawRows, on_bad: 
 struct Piece {
     source_name: Arc<str>,
     checked: Checked,
+    /// Where the span that was asked for last ended, and how many rows it had: the next one most often begins there, and
+    /// is as long. It tells where to look first, never what is found.
+    last: Arc<[AtomicUsize; 2]>,
+}
+
+impl Piece {
+    fn new(source_name: &Arc<str>, checked: Checked) -> Self {
+        Self { source_name: Arc::clone(source_name), checked, last: Arc::default() }
+    }
+
+    fn within(&self, span: Span) -> Tape {
+        let Checked { rows, dropped } = &self.checked;
+        let [end, len] = [0, 1].map(|place| self.last[place].load(Relaxed));
+        let from = rows_until_near(&rows.ts_ns, end, span.start_ns());
+        let to = rows_until_near(&rows.ts_ns, from + len, span.end_ns()).max(from);
+        self.last[0].store(to, Relaxed);
+        self.last[1].store(to - from, Relaxed);
+        Tape { rows: rows.slice(from..to), dropped: dropped_within(dropped, span) }
+    }
+}
+
+fn dropped_within(dropped: &[Dropped], span: Span) -> Vec<Dropped> {
+    dropped.iter().filter(|row| row.at_ns == i64::MIN || span.contains(row.at_ns)).cloned().collect()
 }
 
 /// Checked rows of many tapes, by key.
@@ -97,14 +121,13 @@ impl Tapes {
             let (tape, source_first) = (key.clone(), Arc::clone(&first.source_name));
             return Err(Error::TapeTwice { tape, source_first, source_name: Arc::clone(source_name) });
         }
-        pieces.push(Piece { source_name: Arc::clone(source_name), checked });
+        pieces.push(Piece::new(source_name, checked));
         Ok(())
     }
 
     /// Adds rows that have passed the door already, as a piece of their tape.
     pub fn insert(&mut self, key: &TapeKey, source_name: &Arc<str>, checked: Checked) {
-        let piece = Piece { source_name: Arc::clone(source_name), checked };
-        self.pieces.entry(key.clone()).or_default().push(piece);
+        self.pieces.entry(key.clone()).or_default().push(Piece::new(source_name, checked));
     }
 
     /// Adds bars that were filled in while the session was played.
@@ -143,6 +166,21 @@ impl Tapes {
         let first = rows().filter_map(|ts| ts.first()).min()?;
         let last = rows().filter_map(|ts| ts.last()).max()?;
         Some((*first, *last))
+    }
+
+    /// The parts of the tapes within a span, in the order of their keys.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where two pieces hold different bars under one stamp, in the span or not.
+    pub fn joined_within(&self, span: Span, on_bad: OnBadRows) -> Result<Vec<(TapeKey, Tape)>> {
+        let tapes = self.pieces.iter().map(|(key, pieces)| {
+            let tape = match pieces.as_slice() {
+                [one] => one.within(span),
+                many => join(key, many, on_bad)?.within(span),
+            };
+            Ok((key.clone(), tape))
+        });
+        tapes.collect()
     }
 
     /// The tapes in the order of their keys, each joined from its pieces.
