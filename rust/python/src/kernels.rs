@@ -17,12 +17,12 @@ use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PySchema};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// All rows of some tapes in the order of C1, batch by batch.
 #[pyclass(frozen, module = "backtape._core")]
 pub(crate) struct Merge {
-    planner: Mutex<Planner>,
+    planner: Planner,
     kinds: Vec<Kind>,
     rows: usize,
 }
@@ -35,12 +35,12 @@ impl Merge {
         let kinds = kinds.iter().map(|kind| kind_of(py, kind)).collect::<PyResult<_>>()?;
         let tapes = tapes.get();
         let planner = py.enter(|| {
-            let mut planner = Planner::default();
+            let planner = Planner::default();
             let tapes = Arc::clone(&tapes.lock());
             planner.begin(Arc::new(Loaded::unbounded(&tapes, OnBadRows::Raise)?), i64::MIN)?;
             Ok(planner)
         })?;
-        Ok(Self { planner: Mutex::new(planner), kinds, rows })
+        Ok(Self { planner, kinds, rows })
     }
 
     const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -49,7 +49,7 @@ impl Merge {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let batch = py.enter(|| {
-            let window = self.planner.lock().unwrap_or_else(PoisonError::into_inner).window(self.rows);
+            let window = self.planner.window(self.rows);
             Ok(window.map(|window| crate::batch::to_batch(&window, 0..window.order.len(), &self.kinds)))
         })?;
         match batch {

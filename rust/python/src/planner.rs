@@ -1,5 +1,6 @@
 //! `Planner`: works windows out ahead, on threads of its own, while those before are taken.
 
+use backtape_core::account::Account;
 use backtape_core::error::Result;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
@@ -7,7 +8,7 @@ use backtape_core::replay::Replay;
 use backtape_core::window::{Job, Sketch, Window};
 use backtape_engine::ahead::{Ahead, Begun};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Windows know nothing of each other, so several are worked out at a time.
 const THREADS: usize = 2;
@@ -21,9 +22,23 @@ enum Planned {
     Done(Sketch),
 }
 
-/// A replay whose windows are worked out ahead.
+impl Planned {
+    fn sketch(self) -> Option<Sketch> {
+        match self {
+            Self::Begun(begun) => begun.take(),
+            Self::Done(sketch) => Some(sketch),
+        }
+    }
+}
+
+/// A replay whose windows are worked out ahead. One thread takes windows; any thread may say what comes next.
 #[derive(Default)]
 pub(crate) struct Planner {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     replay: Replay,
     /// Windows of the session that plays, in order.
     next: VecDeque<Planned>,
@@ -33,66 +48,77 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    pub(crate) const fn replay(&self) -> &Replay {
-        &self.replay
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that a session is the next one after all that are known. Its first events are worked out meanwhile, `rows` or
     /// so a window.
-    pub(crate) fn foresee(&mut self, loaded: Arc<Loaded>, rows: usize) {
-        self.replay.foresee(loaded);
+    pub(crate) fn foresee(&self, loaded: Arc<Loaded>, rows: usize) {
+        let mut state = self.state();
+        state.replay.foresee(loaded);
         let mut begun = Vec::with_capacity(AHEAD_OF_NEXT);
         for _ in 0..AHEAD_OF_NEXT {
-            let job = self.replay.next_job_ahead(rows);
-            begun.extend(job.map(|job| self.planned(job)));
+            let job = state.replay.next_job_ahead(rows);
+            begun.extend(job.map(|job| state.planned(job)));
         }
-        self.foreseen.push_back(begun);
+        state.foreseen.push_back(begun);
     }
 
     /// Takes up the next session; all events of the one before were asked for.
-    pub(crate) fn begin(&mut self, loaded: Arc<Loaded>, now_ns: i64) -> Result<()> {
-        debug_assert!(self.next.is_empty(), "what is planned is taken before a session ends");
-        self.next.clear();
-        if self.replay.begin(loaded, now_ns)? {
-            self.next = self.foreseen.pop_front().unwrap_or_default().into();
+    pub(crate) fn begin(&self, loaded: Arc<Loaded>, now_ns: i64) -> Result<()> {
+        let state = &mut *self.state();
+        debug_assert!(state.next.is_empty(), "what is planned is taken before a session ends");
+        state.next.clear();
+        if state.replay.begin(loaded, now_ns)? {
+            state.next = state.foreseen.pop_front().unwrap_or_default().into();
         } else {
-            self.foreseen.clear();
+            state.foreseen.clear();
         }
         Ok(())
     }
 
     /// Takes up the same session with more rows of fed tapes.
-    pub(crate) fn grow(&mut self, loaded: Arc<Loaded>) {
-        self.replay.grow(loaded);
+    pub(crate) fn grow(&self, loaded: Arc<Loaded>) {
+        self.state().replay.grow(loaded);
     }
 
-    /// About `rows` next events; `None` at the end of what is known. The ones after them are worked out meanwhile.
-    pub(crate) fn window(&mut self, rows: usize) -> Option<Window> {
+    /// About `rows` next events; `None` at the end of what is known. The ones after them are worked out meanwhile. While
+    /// it waits, the next session may be foreseen.
+    pub(crate) fn window(&self, rows: usize) -> Option<Window> {
+        let next = self.state().next(rows)?;
+        let sketch = next.sketch()?;
+        Some(self.state().replay.take_up(sketch))
+    }
+
+    /// Ends the session where the consumer stands. Returns the account of all sessions that were ended.
+    pub(crate) fn settle(&self, mark: &Mark) -> Result<Account> {
+        let mut state = self.state();
+        state.next.clear();
+        state.replay.settle(mark)?;
+        Ok(state.replay.settled().clone())
+    }
+
+    /// Nothing more is to be planned.
+    pub(crate) fn end(&self) {
+        let mut state = self.state();
+        state.next.clear();
+        state.foreseen.clear();
+        state.replay.end();
+        state.ahead = None;
+    }
+}
+
+impl State {
+    /// The next window, and those after it begun.
+    fn next(&mut self, rows: usize) -> Option<Planned> {
         while self.next.len() <= AHEAD
             && let Some(job) = self.replay.next_job(rows)
         {
             let planned = self.planned(job);
             self.next.push_back(planned);
         }
-        let sketch = match self.next.pop_front()? {
-            Planned::Begun(begun) => begun.take()?,
-            Planned::Done(sketch) => sketch,
-        };
-        Some(self.replay.take_up(sketch))
-    }
-
-    /// Ends the session where the consumer stands.
-    pub(crate) fn settle(&mut self, mark: &Mark) -> Result<()> {
-        self.next.clear();
-        self.replay.settle(mark)
-    }
-
-    /// Nothing more is to be planned.
-    pub(crate) fn end(&mut self) {
-        self.next.clear();
-        self.foreseen.clear();
-        self.replay.end();
-        self.ahead = None;
+        self.next.pop_front()
     }
 
     /// Where the system gives no thread, work is done on the spot.

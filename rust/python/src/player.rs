@@ -27,13 +27,13 @@ const LISTEN: Duration = Duration::from_millis(50);
 pub(crate) struct Player {
     shared: Arc<Shared>,
     plan: Mutex<Plan>,
+    planner: Planner,
     kinds: Arc<[Kind]>,
     zone: Py<PyAny>,
 }
 
 #[derive(Default)]
 struct Plan {
-    planner: Planner,
     lifecycle: Lifecycle,
     facts: Option<Arc<SessionFacts>>,
     /// Counts from here on at the next wait.
@@ -53,7 +53,7 @@ impl Player {
         if let Some(unfinished) = current.filter(|progress| progress.taken() < progress.len()) {
             return Some(unfinished);
         }
-        let window = plan.planner.window(rows)?;
+        let window = self.planner.window(rows)?;
         if let Some(start_ns) = plan.start_ns.take() {
             self.shared.turnstile.pace.start_at(window.order.at_ns[0].max(start_ns));
         }
@@ -94,9 +94,9 @@ impl Player {
         let Some(progress) = progress.filter(|progress| Arc::ptr_eq(&progress.facts, &facts)) else {
             return plan.lifecycle.go(Phase::Settled);
         };
-        plan.planner.settle(&progress.mark())?;
+        let settled = self.planner.settle(&progress.mark())?;
         plan.lifecycle.go(Phase::Settled)?;
-        self.shared.settle(plan.planner.replay().settled().clone());
+        self.shared.settle(settled);
         Ok(())
     }
 }
@@ -108,14 +108,20 @@ impl Player {
     #[new]
     fn new(py: Python<'_>, kinds: Vec<String>, zone: Py<PyAny>, speed: f64) -> PyResult<Self> {
         let kinds = kinds.iter().map(|kind| crate::tapes::kind_of(py, kind)).collect::<PyResult<_>>()?;
-        Ok(Self { shared: Arc::new(Shared::new(speed)), plan: Mutex::default(), kinds, zone })
+        Ok(Self {
+            shared: Arc::new(Shared::new(speed)),
+            plan: Mutex::default(),
+            planner: Planner::default(),
+            kinds,
+            zone,
+        })
     }
 
     /// Says that a session comes next, after all that were begun or foreseen: its first events, about `rows` of them, are
     /// planned meanwhile.
     fn foresee(&self, py: Python<'_>, loaded: &LoadedSession, rows: usize) {
         let loaded = Arc::clone(&loaded.loaded);
-        py.detach(|| self.plan().planner.foresee(loaded, rows));
+        py.detach(|| self.planner.foresee(loaded, rows));
     }
 
     /// Takes up a session; the one before is settled. `history`: sessions before it, oldest first.
@@ -133,7 +139,7 @@ impl Player {
                 plan.lifecycle.go(Phase::Roll)?;
                 plan.lifecycle.go(Phase::Load)?;
             }
-            plan.planner.begin(Arc::clone(day), now_ns)?;
+            self.planner.begin(Arc::clone(day), now_ns)?;
             plan.lifecycle.go(Phase::Open)?;
             plan.facts = Some(facts);
             plan.start_ns = Some(day.catch_up_until_ns);
@@ -144,7 +150,7 @@ impl Player {
     /// Takes up the same session with more rows of fed tapes.
     fn grow(&self, py: Python<'_>, loaded: &LoadedSession) {
         let loaded = Arc::clone(&loaded.loaded);
-        py.detach(|| self.plan().planner.grow(loaded));
+        py.detach(|| self.planner.grow(loaded));
     }
 
     /// The next events that are due, about `rows` of them, once they are; `None` at the end of the session, and when
@@ -225,7 +231,7 @@ impl Player {
         py.enter(|| {
             self.settle()?;
             let mut plan = self.plan();
-            plan.planner.end();
+            self.planner.end();
             plan.lifecycle.go(Phase::Done)
         })
     }
