@@ -33,6 +33,7 @@ mod room;
 pub mod rows;
 pub mod session;
 pub mod span;
+mod straight;
 mod stretches;
 pub mod tapes;
 pub mod twice;

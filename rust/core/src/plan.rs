@@ -9,6 +9,7 @@ use crate::key::Kind;
 use crate::loaded::{Loaded, LoadedTape};
 use crate::merge::{Lane, Order, Places};
 use crate::room::{Column, Room};
+use crate::straight::by_slots;
 use arrow_buffer::{Buffer, ScalarBuffer};
 
 /// The columns of events in their order.
@@ -32,9 +33,6 @@ pub(crate) struct Sheet {
     /// None where all rows are known at their stamps.
     ts_ns: Option<Column>,
     values: Vec<Column>,
-    /// Each event's place among the rows as they stand tape after tape, and one column of these.
-    sources: Column,
-    stage: Column,
 }
 
 impl Sheet {
@@ -50,14 +48,11 @@ impl Sheet {
             at_ns: room.column::<i64>(rows),
             ts_ns: (!stamps_are_times).then(|| room.column::<i64>(rows)),
             values: (0..widest).map(|_| room.column::<f64>(rows)).collect(),
-            sources: room.column::<u32>(rows),
-            stage: room.column::<f64>(rows),
         }
     }
 
     fn done(self, digest: u64) -> Planned {
-        let mut memory = Vec::with_capacity(6 + self.values.len());
-        let _scratch = (self.sources.done::<u32>(&mut memory), self.stage.done::<f64>(&mut memory));
+        let mut memory = Vec::with_capacity(4 + self.values.len());
         let at_ns: ScalarBuffer<i64> = self.at_ns.done(&mut memory);
         let ts_ns = self.ts_ns.map_or_else(|| at_ns.clone(), |column| column.done(&mut memory));
         let order = Order { lanes: self.lanes.done(&mut memory), rows: self.rows.done(&mut memory), at_ns };
@@ -66,17 +61,33 @@ impl Sheet {
     }
 }
 
+/// Memory for work on a window, used again for the next one.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Places of the rows of a few tapes.
+    places: Vec<u32>,
+    /// Each event's place among the rows as they stand tape after tape, and one column of these.
+    sources: Vec<u32>,
+    stage: Vec<f64>,
+}
+
 /// Where the columns of events are written to.
-struct Page<'a> {
-    lanes: &'a mut [u32],
-    rows: &'a mut [u32],
-    at_ns: &'a mut [i64],
+pub(crate) struct Page<'a> {
+    pub(crate) lanes: &'a mut [u32],
+    pub(crate) rows: &'a mut [u32],
+    pub(crate) at_ns: &'a mut [i64],
     ts_ns: Option<&'a mut [i64]>,
-    values: Vec<&'a mut [f64]>,
+    pub(crate) values: Vec<&'a mut [f64]>,
 }
 
 /// The columns of the lanes' rows. `place` is that of the first event in the replay. The lanes are those of all tapes.
-pub(crate) fn planned(loaded: &Loaded, lanes: &[Lane<'_>], place: u64, mut sheet: Sheet) -> Planned {
+pub(crate) fn planned(
+    loaded: &Loaded,
+    lanes: &[Lane<'_>],
+    place: u64,
+    mut sheet: Sheet,
+    scratch: &mut Scratch,
+) -> Planned {
     let mut page = Page {
         lanes: sheet.lanes.values(),
         rows: sheet.rows.values(),
@@ -84,28 +95,18 @@ pub(crate) fn planned(loaded: &Loaded, lanes: &[Lane<'_>], place: u64, mut sheet
         ts_ns: sheet.ts_ns.as_mut().map(Column::values),
         values: sheet.values.iter_mut().map(Column::values).collect(),
     };
-    match Slots::of(lanes) {
-        Some(slots) => order_by_slots(lanes, slots, &mut page),
-        None => by_buckets(lanes, Places { lanes: page.lanes, rows: page.rows, at_ns: page.at_ns }),
-    }
-    stamps(&loaded.tapes, lanes, &mut page);
-    numbers(&loaded.tapes, lanes, &mut page, (sheet.sources.values(), sheet.stage.values()));
-    let digest = digest_of(&loaded.tapes, lanes, place, &page);
+    let tapes = &loaded.tapes;
+    let digest = if let Some(slots) = Slots::of(lanes) {
+        let digest = by_slots(tapes, lanes, slots, place, &mut page, &mut scratch.places);
+        stamps(tapes, lanes, &mut page);
+        digest
+    } else {
+        by_buckets(lanes, Places { lanes: page.lanes, rows: page.rows, at_ns: page.at_ns });
+        stamps(tapes, lanes, &mut page);
+        numbers(tapes, lanes, &mut page, scratch);
+        digest_of(tapes, lanes, place, &page)
+    };
     sheet.done(digest)
-}
-
-/// Writes the order of tapes on a grid.
-fn order_by_slots(lanes: &[Lane<'_>], mut slots: Slots, page: &mut Page<'_>) {
-    slots.fill_times(page.at_ns);
-    let mut places = Vec::new();
-    for (number, lane) in lanes.iter().enumerate() {
-        places.clear();
-        slots.place(number, lane, &mut places);
-        for (&place, row) in places.iter().zip(lane.from as u32..) {
-            page.lanes[place as usize] = number as u32;
-            page.rows[place as usize] = row;
-        }
-    }
 }
 
 /// The part of events in the digest.
@@ -197,7 +198,10 @@ fn stamps(tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>) {
 
 /// Moves column after column, in two steps: tape after tape into one stretch of memory, and from there event by event. Tapes
 /// lie in thousands of pages of memory; so each page is visited once, and never while the next event waits for it.
-fn numbers(tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>, (sources, stage): (&mut [u32], &mut [f64])) {
+fn numbers(tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>, scratch: &mut Scratch) {
+    let Scratch { sources, stage, .. } = scratch;
+    sources.resize(page.lanes.len(), 0);
+    stage.resize(page.lanes.len(), 0.0);
     let mut before = 0;
     let first_source = |lane: &Lane<'_>| {
         let first = (before as u32).wrapping_sub(lane.from as u32);
@@ -209,7 +213,7 @@ fn numbers(tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>, (sourc
         *source = first_sources[lane as usize].wrapping_add(row);
     }
     for (number, out) in page.values.iter_mut().enumerate() {
-        let mut rest = &mut *stage;
+        let mut rest = stage.as_mut_slice();
         for (tape, lane) in tapes.iter().zip(lanes) {
             let (own, after) = rest.split_at_mut(lane.rows());
             match tape.rows.values.get(number) {
@@ -218,7 +222,7 @@ fn numbers(tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>, (sourc
             }
             rest = after;
         }
-        for (out, &source) in out.iter_mut().zip(&*sources) {
+        for (out, &source) in out.iter_mut().zip(sources.iter()) {
             *out = stage[source as usize];
         }
     }
@@ -249,7 +253,9 @@ mod tests {
             drop(column.done::<i64>(&mut memory));
         }
         room.keep(memory);
-        let (order, all) = (merge(&lanes), planned(loaded, &lanes, 7, Sheet::new(loaded, &lanes, &mut room)));
+        let mut scratch = Scratch { places: vec![7; 7], sources: vec![7; 7], stage: vec![7.0; 7] };
+        let (order, all) =
+            (merge(&lanes), planned(loaded, &lanes, 7, Sheet::new(loaded, &lanes, &mut room), &mut scratch));
         prop_assert_eq!(&all.order, &order);
         let mut digest = 0_u64;
         for event in 0..order.len() {

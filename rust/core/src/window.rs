@@ -6,6 +6,7 @@ use crate::key::Kind;
 use crate::loaded::Loaded;
 use crate::mark::Mark;
 use crate::merge::{Lane, Order};
+pub use crate::plan::Scratch;
 use crate::plan::{Planned, Sheet, planned};
 use crate::room::Room;
 use arrow_buffer::ScalarBuffer;
@@ -23,12 +24,12 @@ pub struct Job {
 
 impl Job {
     /// Works the window out. It knows nothing of other windows: any thread may do it, at any time.
-    pub fn done(self) -> Sketch {
+    pub fn done(self, scratch: &mut Scratch) -> Sketch {
         let Self { loaded, starts, ends, place, sheet } = self;
         let extents = starts.iter().zip(&ends);
         let lanes: Vec<Lane<'_>> =
             loaded.tapes.iter().zip(extents).map(|(tape, (&from, &to))| tape.lane(from, to)).collect();
-        let planned = planned(&loaded, &lanes, place, sheet);
+        let planned = planned(&loaded, &lanes, place, sheet, scratch);
         Sketch { loaded, planned, place }
     }
 }

@@ -26,11 +26,15 @@ pub struct Begun<Done> {
 }
 
 impl<Job: Send + 'static, Done: Send + 'static> Ahead<Job, Done> {
-    /// So many threads of this name, which wait for work.
+    /// So many threads of this name, which wait for work. Each has a scratch of its own, which it uses again.
     ///
     /// # Errors
     /// What the system says when it has no thread to give.
-    pub fn new(name: &str, threads: usize, work: fn(Job) -> Done) -> std::io::Result<Self> {
+    pub fn new<Scratch: Default + 'static>(
+        name: &str,
+        threads: usize,
+        work: fn(Job, &mut Scratch) -> Done,
+    ) -> std::io::Result<Self> {
         let (jobs, todo) = channel::<Order<Job, Done>>();
         let todo = Arc::new(Mutex::new(todo));
         for _ in 0..threads {
@@ -38,9 +42,10 @@ impl<Job: Send + 'static, Done: Send + 'static> Ahead<Job, Done> {
             // Whoever holds the lock waits for work; the others wait for the lock.
             let next = move || todo.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
             let run = move || {
+                let mut scratch = Scratch::default();
                 while let Some((job, done)) = next() {
                     // Nobody waits for what was given up.
-                    drop(done.send(catch_unwind(AssertUnwindSafe(|| work(job)))));
+                    drop(done.send(catch_unwind(AssertUnwindSafe(|| work(job, &mut scratch)))));
                 }
             };
             Builder::new().name(name.to_owned()).spawn(run)?;
@@ -85,7 +90,7 @@ mod tests {
 
     #[test]
     fn each_piece_of_work_comes_to_whom_began_it() {
-        let ahead = Ahead::new("test", 2, |job: u32| job * 2).expect("threads");
+        let ahead = Ahead::new("test", 2, |job: u32, (): &mut ()| job * 2).expect("threads");
         let begun: Vec<_> = (0..100).map(|job| ahead.begin(job).expect("threads")).collect();
         for (job, begun) in begun.into_iter().enumerate().rev() {
             assert_eq!(begun.take(), Some(job as u32 * 2));
@@ -95,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_work_reaches_whoever_asks_for_it_and_ends_nothing_else() {
-        let ahead = Ahead::new("test", 1, |job: u32| {
+        let ahead = Ahead::new("test", 1, |job: u32, (): &mut ()| {
             assert!(job < 5, "job {job}");
             job
         });
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn what_is_given_up_is_waited_for() {
         static DONE: Mutex<u32> = Mutex::new(0);
-        let ahead = Ahead::new("test", 1, |job: u32| {
+        let ahead = Ahead::new("test", 1, |job: u32, (): &mut ()| {
             *DONE.lock().unwrap_or_else(PoisonError::into_inner) += job;
         });
         let ahead = ahead.expect("a thread");

@@ -5,7 +5,7 @@ use backtape_core::error::Result;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
 use backtape_core::replay::Replay;
-use backtape_core::window::{Job, Sketch, Window};
+use backtape_core::window::{Job, Scratch, Sketch, Window};
 use backtape_engine::ahead::{Ahead, Begun};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -127,8 +127,8 @@ impl State {
             self.ahead = Ahead::new("backtape-plan", THREADS, Job::done).ok();
         }
         let Some(ahead) = &self.ahead else {
-            return Planned::Done(job.done());
+            return Planned::Done(job.done(&mut Scratch::default()));
         };
-        ahead.begin(job).map_or_else(|job| Planned::Done(job.done()), Planned::Begun)
+        ahead.begin(job).map_or_else(|job| Planned::Done(job.done(&mut Scratch::default())), Planned::Begun)
     }
 }
