@@ -1,15 +1,16 @@
 //! Merged events as one record batch: the schema of `batches()` and `to_arrow()`.
 
-use crate::arrow_out::{stamp_type, stamps, symbols};
+use crate::arrow_out::{stamp_type, stamps};
+use crate::batch_form::{BatchForm, Constants, Keys};
 use crate::flags::Flags;
-use arrow_array::types::Int8Type;
+use arrow_array::types::{Int8Type, UInt32Type};
 use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int8Array, Int64Array, RecordBatch, StringArray};
 use arrow_array::{UInt8Array, UInt32Array};
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
-use backtape_core::gather::{spread, symbol_ids};
+use backtape_core::gather::spread;
 use backtape_core::key::Kind;
-use backtape_core::loaded::{Counts, LoadedTape};
+use backtape_core::loaded::LoadedTape;
 use backtape_core::window::Window;
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,8 +45,8 @@ pub(crate) fn schema(kinds: &[Kind]) -> Schema {
 }
 
 /// Some events of a window as one record batch.
-pub(crate) fn to_batch(window: &Window, events: Range<usize>, kinds: &[Kind]) -> RecordBatch {
-    let built = Builder::new(window, events).batch(kinds);
+pub(crate) fn to_batch(form: &BatchForm, window: &Window, events: Range<usize>) -> RecordBatch {
+    let built = Builder::new(form, window, events).batch(form);
     built.unwrap_or_else(|error| unreachable!("the columns are built to the schema: {error}"))
 }
 
@@ -54,33 +55,29 @@ struct Builder<'a> {
     window: &'a Window,
     events: Range<usize>,
     lanes: &'a [u32],
-    /// The tape that all tapes with rows are like, if they have one kind and interval: most columns are constant then.
-    one: Option<&'a LoadedTape>,
+    keys: Arc<Keys>,
+    constants: Constants,
     /// The session's open and close, as places among the events.
     boundaries: Vec<usize>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(window: &'a Window, events: Range<usize>) -> Self {
+    fn new(form: &BatchForm, window: &'a Window, events: Range<usize>) -> Self {
         let lanes = &window.order.lanes[events.clone()];
-        let with_rows = || window.loaded.tapes.iter().filter(|tape| Kind::ROWS.contains(&tape.key.kind));
-        let like = |one: &LoadedTape, tape: &LoadedTape| {
-            (one.key.kind, one.key.interval_ns) == (tape.key.kind, tape.key.interval_ns)
-        };
-        let one = with_rows().next().filter(|one| with_rows().all(|tape| like(one, tape)));
-        let boundaries = boundaries(window, &events);
-        Self { window, events, lanes, one, boundaries }
+        let (keys, constants) = form.of(&window.loaded, events.len());
+        let boundaries = boundaries(window, &keys.boundaries, &events);
+        Self { window, events, lanes, keys, constants, boundaries }
     }
 
     fn len(&self) -> usize {
         self.events.len()
     }
 
-    fn batch(&self, kinds: &[Kind]) -> Result<RecordBatch, ArrowError> {
+    fn batch(&self, form: &BatchForm) -> Result<RecordBatch, ArrowError> {
         let (window, from, len) = (self.window, self.events.start, self.len());
-        let kind_keys = self.by_tape(|tape| tape.key.kind as i8);
-        let nulls: Vec<Option<NullBuffer>> = kinds.iter().map(|&kind| self.nulls(&kind_keys, kind)).collect();
-        let bars = kinds.iter().position(|&kind| kind == Kind::Bar).map(|place| nulls[place].clone());
+        let kind_keys = self.kind_keys();
+        let nulls: Vec<Option<NullBuffer>> = form.kinds.iter().map(|&kind| self.nulls(&kind_keys, kind)).collect();
+        let bars = form.kinds.iter().position(|&kind| kind == Kind::Bar).map(|place| nulls[place].clone());
         let words = Arc::new(StringArray::from_iter_values(KIND_WORDS));
         let mut columns: Vec<ArrayRef> = vec![
             stamps(window.order.at_ns.slice(from, len)),
@@ -89,10 +86,9 @@ impl<'a> Builder<'a> {
             self.symbols()?,
         ];
         if let Some(nulls) = &bars {
-            let intervals = self.by_tape(|tape| tape.key.interval_ns);
-            columns.push(Arc::new(Int64Array::new(intervals.into(), nulls.clone())));
+            columns.push(Arc::new(Int64Array::new(self.intervals_ns(), nulls.clone())));
         }
-        for (kind, nulls) in kinds.iter().zip(nulls) {
+        for (kind, nulls) in form.kinds.iter().zip(nulls) {
             // The window's columns serve every kind: what is not of the kind is null.
             for place in 0..kind.columns().len() {
                 let values = window.values.get(place).map(|column| column.slice(from, len));
@@ -101,31 +97,30 @@ impl<'a> Builder<'a> {
             }
         }
         if let Some(nulls) = bars {
-            columns.extend(self.counts(nulls.as_ref()));
+            columns
+                .extend(self.counts().map(|counts| -> ArrayRef { Arc::new(UInt32Array::new(counts, nulls.clone())) }));
         }
         columns.push(Arc::new(UInt8Array::from(self.flags())));
-        RecordBatch::try_new(Arc::new(schema(kinds)), columns)
+        RecordBatch::try_new(Arc::clone(&form.schema), columns)
     }
 
-    /// One value a tape, for each event.
-    fn by_tape<T: Copy>(&self, value: impl Fn(&LoadedTape) -> T) -> Vec<T> {
-        let tapes = &self.window.loaded.tapes;
-        let Some(one) = self.one else {
-            let values: Vec<T> = tapes.iter().map(value).collect();
-            return spread(&self.window.order, self.events.clone(), &values);
+    fn kind_keys(&self) -> Vec<i8> {
+        let Some(kind) = self.keys.only_kind else {
+            return spread(&self.window.order, self.events.clone(), &self.keys.kinds);
         };
-        let mut column = vec![value(one); self.len()];
+        let mut column = vec![kind as i8; self.len()];
         for &place in &self.boundaries {
-            column[place] = value(&tapes[self.lanes[place] as usize]);
+            column[place] = self.keys.kinds[self.lanes[place] as usize];
         }
         column
     }
 
     /// Which events are not of a kind; `None` where all are.
     fn nulls(&self, kind_keys: &[i8], kind: Kind) -> Option<NullBuffer> {
-        let valid = match self.one {
-            Some(one) if one.key.kind == kind => self.all_but_boundaries()?,
-            _ => BooleanBuffer::collect_bool(self.len(), |event| kind_keys[event] == kind as i8),
+        let valid = if self.keys.only_kind == Some(kind) {
+            self.all_but_boundaries()?
+        } else {
+            BooleanBuffer::collect_bool(self.len(), |event| kind_keys[event] == kind as i8)
         };
         Some(NullBuffer::new(valid)).filter(|nulls| nulls.null_count() > 0)
     }
@@ -141,35 +136,49 @@ impl<'a> Builder<'a> {
     }
 
     fn symbols(&self) -> Result<ArrayRef, ArrowError> {
-        let loaded = &self.window.loaded;
-        let names: Vec<Arc<str>> = loaded.symbols.keys().cloned().collect();
-        let ids = spread(&self.window.order, self.events.clone(), &symbol_ids(loaded));
-        symbols(ids.into(), self.all_but_boundaries().map(NullBuffer::new), &names)
+        let order = &self.window.order;
+        let ids = if self.keys.symbols_are_tapes {
+            order.lanes.slice(self.events.start, self.len())
+        } else {
+            spread(order, self.events.clone(), &self.keys.symbols).into()
+        };
+        let ids = UInt32Array::new(ids, self.all_but_boundaries().map(NullBuffer::new));
+        Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(ids, Arc::clone(&self.keys.names) as ArrayRef)?))
     }
 
-    fn counts(&self, nulls: Option<&NullBuffer>) -> [ArrayRef; 3] {
+    fn intervals_ns(&self) -> ScalarBuffer<i64> {
+        match self.keys.interval_ns {
+            Some(_) => self.constants.intervals_ns.slice(0, self.len()),
+            None => spread(&self.window.order, self.events.clone(), &self.keys.intervals_ns).into(),
+        }
+    }
+
+    /// Base bars present, expected and filled.
+    fn counts(&self) -> [ScalarBuffer<u32>; 3] {
         let tapes = &self.window.loaded.tapes;
-        let plain = tapes.iter().all(|tape| tape.counts.is_none() && tape.rows.filled.is_none());
-        let column = |fed: u32, filled: u32, pick: fn(&Counts) -> &[u32]| -> ArrayRef {
-            if plain {
-                return Arc::new(UInt32Array::new(vec![fed; self.len()].into(), nulls.cloned()));
-            }
-            let rows = &self.window.order.rows[self.events.clone()];
-            let value = |(&lane, &row): (&u32, &u32)| {
-                let (tape, row) = (&tapes[lane as usize], row as usize);
-                match &tape.counts {
-                    Some(counts) => pick(counts)[row],
-                    None if tape.rows.is_filled(row) => filled,
-                    None => fed,
-                }
+        let is_counted = |tape: &LoadedTape| tape.counts.is_some() || tape.rows.filled.is_some();
+        if !tapes.iter().any(is_counted) {
+            let Constants { ones, zeros, .. } = &self.constants;
+            return [ones, ones, zeros].map(|column| column.slice(0, self.len()));
+        }
+        let (mut present, mut expected, mut filled) = (vec![1; self.len()], vec![1; self.len()], vec![0; self.len()]);
+        let counted: Vec<Option<&LoadedTape>> =
+            tapes.iter().map(|tape| Some(tape).filter(|tape| is_counted(tape))).collect();
+        let rows = &self.window.order.rows[self.events.clone()];
+        for (event, (&lane, &row)) in self.lanes.iter().zip(rows).enumerate() {
+            let Some(tape) = counted[lane as usize] else {
+                continue;
             };
-            Arc::new(UInt32Array::new(self.lanes.iter().zip(rows).map(value).collect(), nulls.cloned()))
-        };
-        [
-            column(1, 0, |counts| &counts.present),
-            column(1, 1, |counts| &counts.expected),
-            column(0, 1, |counts| &counts.filled),
-        ]
+            let row = row as usize;
+            if let Some(counts) = &tape.counts {
+                present[event] = counts.present[row];
+                expected[event] = counts.expected[row];
+                filled[event] = counts.filled[row];
+            } else if tape.rows.is_filled(row) {
+                (present[event], filled[event]) = (0, 1);
+            }
+        }
+        [present, expected, filled].map(ScalarBuffer::from)
     }
 
     fn flags(&self) -> Vec<u8> {
@@ -189,10 +198,9 @@ impl<'a> Builder<'a> {
 }
 
 /// Where the session's open and close stand among some events.
-fn boundaries(window: &Window, events: &Range<usize>) -> Vec<usize> {
+fn boundaries(window: &Window, lanes: &[usize], events: &Range<usize>) -> Vec<usize> {
     let (tapes, order) = (&window.loaded.tapes, &window.order);
-    let lanes = (0..tapes.len()).filter(|&lane| !Kind::ROWS.contains(&tapes[lane].key.kind));
-    let place = |lane: usize| {
+    let place = |&lane: &usize| {
         let at_ns = *tapes[lane].rows.ts_ns.first()?;
         let from = order.at_ns.partition_point(|&at| at < at_ns);
         let to = from + order.at_ns[from..].partition_point(|&at| at == at_ns);
@@ -200,5 +208,5 @@ fn boundaries(window: &Window, events: &Range<usize>) -> Vec<usize> {
         let is_here = events.contains(&place) && order.lanes[place] as usize == lane;
         is_here.then(|| place - events.start)
     };
-    lanes.filter_map(place).collect()
+    lanes.iter().filter_map(place).collect()
 }

@@ -1,6 +1,7 @@
 //! `Chunk`: a stretch of planned events, taken one by one, instant by instant, or whole.
 
 use crate::bar::{Bar, BarValues};
+use crate::batch_form::BatchForm;
 use crate::boundary::{SessionClose, SessionOpen};
 use crate::flags::Flags;
 use crate::ledger::Ledger;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 #[pyclass(frozen, module = "backtape._core")]
 pub(crate) struct Chunk {
     pub(crate) progress: Arc<Progress>,
-    pub(crate) kinds: Arc<[Kind]>,
+    pub(crate) form: Arc<BatchForm>,
     /// Whether a timer goes off before the next event; then there are none to take.
     #[pyo3(get)]
     pub(crate) is_timer: bool,
@@ -52,13 +53,13 @@ impl Chunk {
     /// All allowed events as one record batch, taken as a whole; `None` where a command came meanwhile: then nothing is
     /// taken.
     fn batch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (progress, kinds) = (&self.progress, &self.kinds);
+        let (progress, form) = (&self.progress, &self.form);
         let events = progress.taken()..progress.allowed();
         let end = events.end;
         if events.is_empty() {
             return Ok(None);
         }
-        let batch = py.detach(|| crate::batch::to_batch(&progress.window, events, kinds));
+        let batch = py.detach(|| crate::batch::to_batch(form, &progress.window, events));
         let batch = PyRecordBatch::new(batch).into_pyarrow(py)?;
         // A stop that came while the batch was made can't return before this: it needs the interpreter, which we hold.
         if progress.allowed() < end {

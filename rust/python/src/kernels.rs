@@ -1,6 +1,7 @@
 //! Kernels on their own: merge, aggregate, find gaps.
 
 use crate::arrow_out::{batch as named_batch, stamps, symbols};
+use crate::batch_form::BatchForm;
 use crate::enter::Enter;
 use crate::planner::Planner;
 use crate::session::spans_of;
@@ -11,7 +12,6 @@ use backtape_core::batch_kernels::{SymbolGaps, aggregate as aggregate_all, find_
 use backtape_core::check::OnBadRows;
 use backtape_core::derive::DerivedBars;
 use backtape_core::gaps::Gap;
-use backtape_core::key::Kind;
 use backtape_core::loaded::Loaded;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 #[pyclass(frozen, module = "backtape._core")]
 pub(crate) struct Merge {
     planner: Planner,
-    kinds: Vec<Kind>,
+    form: BatchForm,
     rows: usize,
 }
 
@@ -33,6 +33,7 @@ impl Merge {
     #[new]
     fn new(py: Python<'_>, tapes: &Bound<'_, Tapes>, kinds: Vec<String>, rows: usize) -> PyResult<Self> {
         let kinds = kinds.iter().map(|kind| kind_of(py, kind)).collect::<PyResult<_>>()?;
+        let form = BatchForm::new(kinds);
         let tapes = tapes.get();
         let planner = py.enter(|| {
             let planner = Planner::default();
@@ -40,7 +41,7 @@ impl Merge {
             planner.begin(Arc::new(Loaded::unbounded(&tapes, OnBadRows::Raise)?), i64::MIN)?;
             Ok(planner)
         })?;
-        Ok(Self { planner, kinds, rows })
+        Ok(Self { planner, form, rows })
     }
 
     const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -50,7 +51,7 @@ impl Merge {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let batch = py.enter(|| {
             let window = self.planner.window(self.rows);
-            Ok(window.map(|window| crate::batch::to_batch(&window, 0..window.order.len(), &self.kinds)))
+            Ok(window.map(|window| crate::batch::to_batch(&self.form, &window, 0..window.order.len())))
         })?;
         match batch {
             Some(batch) => PyRecordBatch::new(batch).into_pyarrow(py),
@@ -60,7 +61,7 @@ impl Merge {
 
     /// The schema of the batches.
     fn schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        PySchema::new(Arc::new(crate::batch::schema(&self.kinds))).into_pyarrow(py)
+        PySchema::new(Arc::clone(&self.form.schema)).into_pyarrow(py)
     }
 }
 

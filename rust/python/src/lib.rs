@@ -8,6 +8,7 @@ mod arrow_in;
 mod arrow_out;
 mod bar;
 mod batch;
+mod batch_form;
 mod boundary;
 mod cells;
 mod chunk;

@@ -1,5 +1,6 @@
 //! `Player`: plays loaded sessions one after the other, at its pace.
 
+use crate::batch_form::BatchForm;
 use crate::chunk::Chunk;
 use crate::enter::Enter;
 use crate::errors::plain;
@@ -11,8 +12,8 @@ use crate::session::LoadedSession;
 use crate::symbol_data::SymbolData;
 use crate::tape_names::TapeNames;
 use backtape_core::account::Quality;
-use backtape_core::key::Kind;
 use backtape_core::lifecycle::{Lifecycle, Phase, STEPS};
+use backtape_core::loaded::Loaded;
 use backtape_engine::pace::{Run, Waited};
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
@@ -28,7 +29,7 @@ pub(crate) struct Player {
     shared: Arc<Shared>,
     plan: Mutex<Plan>,
     planner: Planner,
-    kinds: Arc<[Kind]>,
+    form: Arc<BatchForm>,
     zone: Py<PyAny>,
 }
 
@@ -108,11 +109,12 @@ impl Player {
     #[new]
     fn new(py: Python<'_>, kinds: Vec<String>, zone: Py<PyAny>, speed: f64) -> PyResult<Self> {
         let kinds = kinds.iter().map(|kind| crate::tapes::kind_of(py, kind)).collect::<PyResult<_>>()?;
+        let form = Arc::new(BatchForm::new(kinds));
         Ok(Self {
             shared: Arc::new(Shared::new(speed)),
             plan: Mutex::default(),
             planner: Planner::default(),
-            kinds,
+            form,
             zone,
         })
     }
@@ -127,7 +129,10 @@ impl Player {
     /// Takes up a session; the one before is settled. `history`: sessions before it, oldest first.
     fn begin(&self, py: Python<'_>, loaded: &LoadedSession, history: Vec<Bound<'_, LoadedSession>>) -> PyResult<()> {
         py.enter(|| self.settle())?;
-        let names = TapeNames::of_session(py, &loaded.loaded, self.zone.bind(py))?;
+        let names = match self.shared.progress() {
+            Some(before) if same_keys(&before.window.loaded, &loaded.loaded) => before.facts.names.clone(),
+            _ => TapeNames::of_session(py, &loaded.loaded, self.zone.bind(py))?,
+        };
         let reused = Reused::new(py, &names)?;
         let history = history.iter().map(|session| Arc::clone(&session.get().loaded)).collect();
         let facts = Arc::new(SessionFacts { session: loaded.session.clone_ref(py), names, reused, history });
@@ -170,7 +175,7 @@ impl Player {
                     if py.detach(|| self.shared.allow(&progress, due_ns, timer_ns)) {
                         let is_timer =
                             timer_ns.is_some_and(|timer_ns| progress.place_after(timer_ns) <= progress.taken());
-                        return Ok(Some(Chunk { progress, kinds: Arc::clone(&self.kinds), is_timer }));
+                        return Ok(Some(Chunk { progress, form: Arc::clone(&self.form), is_timer }));
                     }
                 }
                 Waited::NotYet => py.check_signals()?,
@@ -366,6 +371,11 @@ impl Player {
 
     /// The schema of batches.
     fn schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        PySchema::new(Arc::new(crate::batch::schema(&self.kinds))).into_pyarrow(py)
+        PySchema::new(Arc::clone(&self.form.schema)).into_pyarrow(py)
     }
+}
+
+/// Whether the tapes of two sessions have the same names.
+fn same_keys(before: &Loaded, after: &Loaded) -> bool {
+    before.tapes.iter().map(|tape| &tape.key).eq(after.tapes.iter().map(|tape| &tape.key))
 }
