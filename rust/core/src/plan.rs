@@ -9,8 +9,11 @@ use crate::key::Kind;
 use crate::loaded::{Loaded, LoadedTape};
 use crate::merge::{Lane, Order, Places};
 use crate::room::{Column, Room};
-use crate::straight::by_slots;
+use crate::straight::{numbers_to_places, order_by_slots};
 use arrow_buffer::{Buffer, ScalarBuffer};
+
+/// With so many rows a tape, their places are near enough to each other to be written to one by one.
+const NEAR_ROWS: usize = 128;
 
 /// The columns of events in their order.
 #[derive(Debug)]
@@ -51,6 +54,16 @@ impl Sheet {
         }
     }
 
+    fn page(&mut self) -> Page<'_> {
+        Page {
+            lanes: self.lanes.values(),
+            rows: self.rows.values(),
+            at_ns: self.at_ns.values(),
+            ts_ns: self.ts_ns.as_mut().map(Column::values),
+            values: self.values.iter_mut().map(Column::values).collect(),
+        }
+    }
+
     fn done(self, digest: u64) -> Planned {
         let mut memory = Vec::with_capacity(4 + self.values.len());
         let at_ns: ScalarBuffer<i64> = self.at_ns.done(&mut memory);
@@ -88,24 +101,21 @@ pub(crate) fn planned(
     mut sheet: Sheet,
     scratch: &mut Scratch,
 ) -> Planned {
-    let mut page = Page {
-        lanes: sheet.lanes.values(),
-        rows: sheet.rows.values(),
-        at_ns: sheet.at_ns.values(),
-        ts_ns: sheet.ts_ns.as_mut().map(Column::values),
-        values: sheet.values.iter_mut().map(Column::values).collect(),
-    };
+    let mut page = sheet.page();
     let tapes = &loaded.tapes;
-    let digest = if let Some(slots) = Slots::of(lanes) {
-        let digest = by_slots(tapes, lanes, slots, place, &mut page, &mut scratch.places);
-        stamps(tapes, lanes, &mut page);
-        digest
+    let slots = Slots::of(lanes);
+    let is_near = slots.is_some() && page.lanes.len() >= NEAR_ROWS * lanes.len();
+    match slots {
+        Some(slots) => order_by_slots(lanes, slots, &mut page, &mut scratch.places),
+        None => by_buckets(lanes, Places { lanes: page.lanes, rows: page.rows, at_ns: page.at_ns }),
+    }
+    if is_near {
+        numbers_to_places(tapes, lanes, &mut page, &scratch.places);
     } else {
-        by_buckets(lanes, Places { lanes: page.lanes, rows: page.rows, at_ns: page.at_ns });
-        stamps(tapes, lanes, &mut page);
         numbers(tapes, lanes, &mut page, scratch);
-        digest_of(tapes, lanes, place, &page)
-    };
+    }
+    stamps(tapes, lanes, &mut page);
+    let digest = digest_of(tapes, lanes, place, &page);
     sheet.done(digest)
 }
 
@@ -257,6 +267,13 @@ mod tests {
         let (order, all) =
             (merge(&lanes), planned(loaded, &lanes, 7, Sheet::new(loaded, &lanes, &mut room), &mut scratch));
         prop_assert_eq!(&all.order, &order);
+        if let Some(slots) = Slots::of(&lanes) {
+            let (mut sheet, mut places) = (Sheet::new(loaded, &lanes, &mut room), vec![7; 7]);
+            let mut page = sheet.page();
+            order_by_slots(&lanes, slots, &mut page, &mut places);
+            numbers_to_places(&loaded.tapes, &lanes, &mut page, &places);
+            prop_assert!(page.values.iter().zip(&all.values).all(|(straight, column)| **straight == **column));
+        }
         let mut digest = 0_u64;
         for event in 0..order.len() {
             let (tape, row) = (&loaded.tapes[order.lanes[event] as usize], order.rows[event] as usize);
