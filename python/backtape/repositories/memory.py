@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from typing import Final
 
@@ -39,19 +38,24 @@ _BARS_TELLING: Final = 20
 """So few bars may all stand on a coarser grid by chance."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class _Held:
+    """A table. There may be thousands: nothing is worked out before it is asked for."""
+
     kind: Kind
     interval_ns: int
     piece: Piece
     told: tuple[int, int] | None = None
     """The lowest and the highest stamp, where they are known already."""
+    _found: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def symbols(self) -> tuple[str, ...]:
         if self.piece.symbol is not None:
             return (self.piece.symbol,)
-        return tuple(sorted(pc.unique(self.piece.rows["symbol"].cast(pa.string())).to_pylist()))
+        if not self._found:
+            self._found = tuple(sorted(pc.unique(self.piece.rows["symbol"].cast(pa.string())).to_pylist()))
+        return self._found
 
     @property
     def bounds(self) -> tuple[int, int] | None:
@@ -147,19 +151,17 @@ class MemoryRepository:
             return
         tables = [table for _, _, table in run if isinstance(table, pa.Table)]
         facts = stamp_facts(pa.concat_tables(tables).select(["ts"]), [table.num_rows for table in tables])
+        is_bar, interval_ns = kind == "bar", MINUTE_NS if kind == "bar" else 0
+        rows_min = 0 if self._declared_ns in (None, MINUTE_NS) else _BARS_TELLING
         for (_, symbol, _), table, told in zip(run, tables, facts, strict=True):
-            is_told = told is not None and (kind != "bar" or self._are_minutes(told, table.num_rows))
-            if told is None or not is_told:
-                yield self._hold(kind, symbol, table)
-            else:
-                piece = Piece(_name(symbol, kind), table, symbol)
-                yield _Held(kind, MINUTE_NS if kind == "bar" else 0, piece, told[:2])
-
-    def _are_minutes(self, told: tuple[int, int, int, bool], rows: int) -> bool:
-        """Whether stamps leave no doubt that they are of 1m bars."""
-        _, _, minutes, falls = told
-        is_few = self._declared_ns not in (None, MINUTE_NS) and rows <= _BARS_TELLING
-        return not falls and not is_few and mostly_minutes(minutes, rows - 1)
+            if told is not None:
+                lowest_ns, highest_ns, rows, minutes, falls = told
+                # Of bars, stamps must leave no doubt that they are minutes.
+                if not is_bar or (not falls and rows > rows_min and mostly_minutes(minutes, rows - 1)):
+                    piece = Piece(_name(symbol, kind), table, symbol)
+                    yield _Held(kind, interval_ns, piece, (lowest_ns, highest_ns))
+                    continue
+            yield self._hold(kind, symbol, table)
 
     def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> _Held:
         source = _name(symbol, kind)

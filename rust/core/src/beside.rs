@@ -44,12 +44,11 @@ pub fn known_bars(loaded: &Loaded, mark: &Mark, symbol: &SymbolTapes, interval_n
     };
     let column = |number: usize| places.iter().map(|(tape, row)| tape.rows.values[number][*row]).collect();
     Some(Known {
-        rows: Rows {
-            kind: Kind::Bar,
-            ts_ns: last.keys().copied().collect(),
-            values: (0..Kind::Bar.columns().len()).map(column).collect(),
-            filled: None,
-        },
+        rows: Rows::new(
+            Kind::Bar,
+            last.keys().copied().collect(),
+            (0..Kind::Bar.columns().len()).map(column).collect(),
+        ),
         available: places.iter().map(|(tape, row)| tape.available_ns(*row)).collect(),
         counts: Counts {
             present: count(|counts| &counts.present, 1, 0),

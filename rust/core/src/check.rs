@@ -1,12 +1,12 @@
 //! The door for rows (C9): every row is checked once, on the way in. Clean rows are passed on without a copy.
 
+use crate::clean::{Signs, clean};
 use crate::error::{Error, Place, Result};
-use crate::key::{COLUMNS_MAX, Kind, TapeKey};
+use crate::key::{Kind, TapeKey};
 use crate::rows::Rows;
 use crate::twice::same_bar;
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use std::ops::Range;
-use std::slice;
 use std::sync::Arc;
 
 /// What to do with a bad row.
@@ -84,8 +84,9 @@ pub struct Checked {
 /// a negative volume or size, a bar stamp off the grid, two different bars under one stamp.
 pub fn check(key: &TapeKey, source_name: &Arc<str>, raw: RawRows, on_bad: OnBadRows) -> Result<Checked> {
     let raw = if key.kind == Kind::Quote { absent_sides(raw) } else { raw };
-    if is_clean(key, &raw) {
-        return Ok(Checked { rows: into_rows(key.kind, raw), dropped: Vec::new() });
+    if let Some(signs) = clean(key, &raw) {
+        let rows = Rows { signed: signs == Signs::Any, ..into_rows(key.kind, raw) };
+        return Ok(Checked { rows, dropped: Vec::new() });
     }
     let mut door = Door { key, source_name, raw: &raw, last: None, keep: Vec::new(), dropped: Vec::new() };
     for row in 0..raw.ts_ns.0.len() {
@@ -101,7 +102,7 @@ pub fn check(key: &TapeKey, source_name: &Arc<str>, raw: RawRows, on_bad: OnBadR
 }
 
 fn into_rows(kind: Kind, raw: RawRows) -> Rows {
-    Rows { kind, ts_ns: raw.ts_ns.0, values: raw.values.into_iter().map(|(column, _)| column).collect(), filled: None }
+    Rows::new(kind, raw.ts_ns.0, raw.values.into_iter().map(|(column, _)| column).collect())
 }
 
 /// An absent side of a quote is NaN with size 0, however the source says it: null, or NaN.
@@ -130,58 +131,6 @@ fn absent_sides(raw: RawRows) -> RawRows {
         })
         .collect();
     RawRows { values, ..raw }
-}
-
-fn no_nulls(nulls: Option<&NullBuffer>) -> bool {
-    nulls.is_none_or(|nulls| nulls.null_count() == 0)
-}
-
-/// One branch-free pass per column; which row is at fault is found only when there is one.
-fn is_clean(key: &TapeKey, raw: &RawRows) -> bool {
-    let (ts, ts_nulls) = &raw.ts_ns;
-    let no_null = no_nulls(ts_nulls.as_ref()) && raw.values.iter().all(|(_, nulls)| no_nulls(nulls.as_ref()));
-    let columns: Vec<&[f64]> = raw.values.iter().map(|(column, _)| &**column).collect();
-    no_null && is_ordered(key, ts) && values_are_clean(key, &columns)
-}
-
-fn is_ordered(key: &TapeKey, ts_ns: &[i64]) -> bool {
-    match key.kind {
-        Kind::Bar => ascends_on_grid(ts_ns, key.interval_ns),
-        _ => ts_ns.windows(2).fold(true, |ok, pair| ok & (pair[0] <= pair[1])),
-    }
-}
-
-/// Whether one row would pass [`check`] as it is. `values`: its numbers in the order of [`Kind::columns`].
-pub fn is_clean_row(key: &TapeKey, ts_ns: i64, values: &[f64]) -> bool {
-    let mut columns: [&[f64]; COLUMNS_MAX] = [&[]; COLUMNS_MAX];
-    for (column, value) in columns.iter_mut().zip(values) {
-        *column = slice::from_ref(value);
-    }
-    is_ordered(key, slice::from_ref(&ts_ns)) && values_are_clean(key, &columns[..values.len()])
-}
-
-fn values_are_clean(key: &TapeKey, columns: &[&[f64]]) -> bool {
-    let prices = key.kind.prices();
-    let numbers = columns.iter().enumerate().all(|(c, column)| match (key.kind, c < prices) {
-        (Kind::Quote, true) => column.iter().fold(true, |ok, v| ok & !v.is_infinite()),
-        (_, true) => column.iter().fold(true, |ok, v| ok & v.is_finite()),
-        (_, false) => column.iter().fold(true, |ok, &v| ok & (0.0..f64::INFINITY).contains(&v)),
-    });
-    if key.kind != Kind::Bar {
-        return numbers;
-    }
-    let [high, low] = [1, 2].map(|c| columns[c]);
-    numbers && high.iter().zip(low.iter()).fold(true, |ok, (high, low)| ok & (high >= low))
-}
-
-/// A division costs more than all other checks of a row together, and most steps are one interval.
-fn ascends_on_grid(ts: &[i64], interval_ns: i64) -> bool {
-    let fits = |before: i64, ts: i64| {
-        let step_ns = ts.wrapping_sub(before);
-        before < ts && (step_ns == interval_ns || step_ns.cast_unsigned().is_multiple_of(interval_ns.cast_unsigned()))
-    };
-    ts.first().is_none_or(|first| first % interval_ns == 0)
-        && ts.iter().zip(ts.iter().skip(1)).all(|(&before, &ts)| fits(before, ts))
 }
 
 enum Verdict {
@@ -281,6 +230,7 @@ impl Door<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clean::is_clean_row;
 
     const MINUTE: i64 = 60_000_000_000;
 

@@ -84,12 +84,7 @@ fn derive_one(session: &Session, rows: &Rows, base_ns: i64, key: TapeKey) -> Loa
     let bars = derive(bar_slices(rows), rows.filled.as_deref(), session.spans(), base_ns, key.interval_ns);
     let regular = std::iter::once(0..bars.ts_ns.len()).collect();
     let values = [bars.open, bars.high, bars.low, bars.close, bars.volume];
-    let rows = Rows {
-        kind: Kind::Bar,
-        ts_ns: bars.ts_ns.into(),
-        values: values.into_iter().map(ScalarBuffer::from).collect(),
-        filled: None,
-    };
+    let rows = Rows::new(Kind::Bar, bars.ts_ns.into(), values.into_iter().map(ScalarBuffer::from).collect());
     let mut tape = LoadedTape::new(key, rows, 0, regular, Tally::default()).of_part(Part::Derived);
     tape.available = Some(bars.available_ns.into());
     tape.counts =

@@ -91,7 +91,7 @@ mod tests {
 
     fn bars(ts_ns: &[i64], price: f64) -> Checked {
         let values = (0..5).map(|_| vec![price; ts_ns.len()].into()).collect();
-        Checked { rows: Rows { kind: Kind::Bar, ts_ns: ts_ns.to_vec().into(), values, filled: None }, dropped: vec![] }
+        Checked { rows: Rows::new(Kind::Bar, ts_ns.to_vec().into(), values), dropped: vec![] }
     }
 
     fn gaps() -> [Span; 2] {

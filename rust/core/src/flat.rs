@@ -14,7 +14,7 @@ use std::iter::repeat_n;
 ///
 /// let price: Vec<f64> = vec![1.0, 2.0];
 /// let values = (0..5).map(|_| price.clone().into()).collect();
-/// let bars = Rows { kind: Kind::Bar, ts_ns: vec![0, 10].into(), values, filled: None };
+/// let bars = Rows::new(Kind::Bar, vec![0, 10].into(), values);
 /// let flat = flat_bars(&bars, &[Span::new(0, 60)?], 10, 3);
 /// assert_eq!((&*flat.ts_ns, &*flat.values[3], &*flat.values[4]), (&[20, 30, 40][..], &[2.0; 3][..], &[0.0; 3][..]));
 /// # Ok::<(), backtape_core::error::Error>(())
@@ -34,7 +34,7 @@ pub fn flat_bars(base: &Rows, spans: &[Span], interval_ns: i64, slots_max: u64) 
     }
     let volume = vec![0.0; ts_ns.len()];
     let values = [price.clone(), price.clone(), price.clone(), price, volume].map(Into::into).into();
-    Rows { kind: Kind::Bar, ts_ns: ts_ns.into(), values, filled: None }
+    Rows::new(Kind::Bar, ts_ns.into(), values)
 }
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ mod tests {
     fn bars(ts_ns: &[i64]) -> Rows {
         let close = |ts: &i64| *ts as f64;
         let values = (0..5).map(|_| ts_ns.iter().map(close).collect()).collect();
-        Rows { kind: Kind::Bar, ts_ns: ts_ns.to_vec().into(), values, filled: None }
+        Rows::new(Kind::Bar, ts_ns.to_vec().into(), values)
     }
 
     fn spans(pairs: &[(i64, i64)]) -> Vec<Span> {

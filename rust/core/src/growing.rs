@@ -30,7 +30,7 @@ impl Growing {
             let columns = values.into_iter().zip(&self.last.values).zip(&later.values);
             let values = columns.map(|((before, last), later)| grown(before, last, later)).collect();
             let ts_ns = grown(ts_ns, &self.last.ts_ns, &later.ts_ns);
-            self.last = Rows { kind, ts_ns, values, filled: None };
+            self.last = Rows::new(kind, ts_ns, values);
         }
         Checked { rows: self.last.clone(), dropped: self.dropped.clone() }
     }

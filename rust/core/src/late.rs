@@ -65,7 +65,7 @@ pub(crate) fn revised_tape(session: &Session, base: &LoadedTape, late: &LoadedTa
         *version += 1;
         at_ns.push(known_ns);
         let values = [derived.open, derived.high, derived.low, derived.close, derived.volume].map(Into::into).into();
-        rows.push(Rows { kind: Kind::Bar, ts_ns: vec![window.start_ns()].into(), values, filled: None });
+        rows.push(Rows::new(Kind::Bar, vec![window.start_ns()].into(), values));
     }
     beside(key, Part::Revised, Rows::concat(Kind::Bar, &rows), at_ns, &counts)
 }
@@ -119,7 +119,7 @@ mod tests {
     fn bars(minutes: &[i64]) -> Rows {
         let column = |number: i64| minutes.iter().map(|minute| (minute * 7 % 11 + number) as f64).collect();
         let ts_ns = minutes.iter().map(|minute| minute * MINUTE).collect();
-        Rows { kind: Kind::Bar, ts_ns, values: (0..5).map(column).collect(), filled: None }
+        Rows::new(Kind::Bar, ts_ns, (0..5).map(column).collect())
     }
 
     fn base(minutes: &[i64]) -> LoadedTape {

@@ -5,6 +5,7 @@ pub mod batch_kernels;
 pub mod beside;
 mod buckets;
 pub mod check;
+pub mod clean;
 pub mod derive;
 mod derived_tapes;
 pub mod digest;

@@ -12,6 +12,7 @@ use crate::rows::Rows;
 use crate::session::Session;
 use crate::span::Span;
 use crate::tapes::{Tape, Tapes};
+use arrow_buffer::ScalarBuffer;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -207,7 +208,9 @@ fn within_hours(session: &Session, key: TapeKey, tape: &Tape, hours: Hours) -> L
 
 fn negative_prices(rows: &Rows) -> u64 {
     let prices = &rows.values[..rows.kind.prices()];
-    if prices.iter().all(|column| column.iter().fold(true, |ok, &price| ok & (price >= 0.0 || price.is_nan()))) {
+    let none =
+        |column: &ScalarBuffer<f64>| column.iter().fold(true, |ok, &price| ok & (price >= 0.0 || price.is_nan()));
+    if !rows.signed || prices.iter().all(none) {
         return 0;
     }
     (0..rows.len()).filter(|&row| prices.iter().any(|column| column[row] < 0.0)).count() as u64

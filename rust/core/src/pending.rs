@@ -102,7 +102,7 @@ mod tests {
     fn trades(ts_ns: &[i64]) -> Pending {
         let mut pending = Pending::new(Kind::Trade, 0);
         let values = [1.0, 2.0].map(|factor| ts_ns.iter().map(|&ts| ts as f64 * factor).collect());
-        let rows = Rows { kind: Kind::Trade, ts_ns: ts_ns.to_vec().into(), values: values.into(), filled: None };
+        let rows = Rows::new(Kind::Trade, ts_ns.to_vec().into(), values.into());
         pending.push_rows(&rows, 0);
         pending
     }
@@ -122,7 +122,7 @@ mod tests {
     fn a_bar_is_known_at_its_end() {
         let mut pending = Pending::new(Kind::Bar, 60);
         let values = vec![vec![1.0].into(); 5];
-        pending.push_rows(&Rows { kind: Kind::Bar, ts_ns: vec![60].into(), values, filled: None }, 0);
+        pending.push_rows(&Rows::new(Kind::Bar, vec![60].into(), values), 0);
         assert!(pending.take_before(120, 999).is_empty());
         assert_eq!(pending.take_before(121, 999).len(), 1);
     }

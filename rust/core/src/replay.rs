@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::loaded::Loaded;
 use crate::mark::Mark;
-use crate::room::Room;
+pub use crate::room::Room;
 use crate::stretches::Stretches;
 use crate::window::{Job, Scratch, Sketch, Window};
 use std::collections::VecDeque;
@@ -104,11 +104,19 @@ impl Replay {
         &self.settled
     }
 
-    /// Nothing more is to be planned: memory and sessions that were kept for it are let go of.
-    pub fn end(&mut self) {
-        self.room.clear();
+    /// A replay that plans in memory which another one has used.
+    pub fn within(room: Room) -> Self {
+        Self { room, ..Self::default() }
+    }
+
+    /// Nothing more is to be planned: sessions that were kept for it are let go of. Returns up to so many bytes of memory
+    /// that another replay may use.
+    pub fn end(&mut self, bytes_max: usize) -> Room {
         self.ahead.clear();
         self.playing = None;
+        let mut room = std::mem::take(&mut self.room);
+        room.shrink(bytes_max);
+        room
     }
 }
 

@@ -10,7 +10,7 @@ const SPARE_PART: usize = 8;
 
 /// Buffers that were handed out. Each is taken back when ours is the last reference to it.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
+pub struct Room {
     kept: Vec<Buffer>,
 }
 
@@ -32,9 +32,13 @@ impl Room {
         self.kept.drain(..surplus);
     }
 
-    /// Forgets all of it.
-    pub(crate) fn clear(&mut self) {
-        self.kept.clear();
+    /// Forgets what somebody still looks at, and what is more than so many bytes.
+    pub(crate) fn shrink(&mut self, bytes_max: usize) {
+        let mut bytes = 0;
+        self.kept.retain(|buffer| {
+            bytes += buffer.len();
+            buffer.strong_count() == 1 && bytes <= bytes_max
+        });
     }
 }
 
@@ -85,6 +89,18 @@ mod tests {
         drop(view);
         assert_eq!(written(&mut room, 3).inner().as_ptr(), place);
         assert_eq!(*second, [2; 100]);
+    }
+
+    #[test]
+    fn what_is_in_use_or_too_much_is_forgotten() {
+        let mut room = Room::default();
+        let held: Vec<ScalarBuffer<i64>> = (0..3).map(|value| written(&mut room, value)).collect();
+        room.shrink(usize::MAX);
+        assert_eq!((room.kept.len(), held.len()), (0, 3));
+        let held: Vec<ScalarBuffer<i64>> = (0..3).map(|value| written(&mut room, value)).collect();
+        drop(held);
+        room.shrink(2 * room.kept[0].len());
+        assert_eq!(room.kept.len(), 2);
     }
 
     #[test]

@@ -15,19 +15,26 @@ pub struct Rows {
     pub values: Vec<ScalarBuffer<f64>>,
     /// 1 where a row was filled in from another source; `None` when no row was.
     pub filled: Option<ScalarBuffer<u8>>,
+    /// Whether a price may be below zero. Most often the door has seen that none is, and nobody needs to look again.
+    pub signed: bool,
 }
 
 impl Rows {
     /// No rows of a kind.
     pub fn empty(kind: Kind) -> Self {
         let values = kind.columns().iter().map(|_| ScalarBuffer::from(Vec::new())).collect();
-        Self { kind, ts_ns: ScalarBuffer::from(Vec::new()), values, filled: None }
+        Self { kind, ts_ns: ScalarBuffer::from(Vec::new()), values, filled: None, signed: false }
+    }
+
+    /// Rows that were not looked through yet.
+    pub fn new(kind: Kind, ts_ns: ScalarBuffer<i64>, values: Vec<ScalarBuffer<f64>>) -> Self {
+        Self { kind, ts_ns, values, filled: None, signed: true }
     }
 
     /// One row of a kind. `values`: its numbers in the order of [`Kind::columns`].
     pub fn one(kind: Kind, ts_ns: i64, values: &[f64]) -> Self {
         let values = values.iter().map(|&value| vec![value].into()).collect();
-        Self { kind, ts_ns: vec![ts_ns].into(), values, filled: None }
+        Self::new(kind, vec![ts_ns].into(), values)
     }
 
     /// How many rows.
@@ -49,6 +56,7 @@ impl Rows {
             ts_ns: self.ts_ns.slice(from, len),
             values: self.values.iter().map(|column| column.slice(from, len)).collect(),
             filled: self.filled.as_ref().map(|filled| filled.slice(from, len)),
+            signed: self.signed,
         }
     }
 
@@ -63,6 +71,7 @@ impl Rows {
                 ts_ns: gather_ranges(&self.ts_ns, many),
                 values: self.values.iter().map(|column| gather_ranges(column, many)).collect(),
                 filled: self.filled.as_ref().map(|filled| gather_ranges(filled, many)),
+                signed: self.signed,
             },
         }
     }
@@ -82,6 +91,7 @@ impl Rows {
                 filled: many.iter().any(|rows| rows.filled.is_some()).then(|| {
                     many.iter().flat_map(|rows| (0..rows.len()).map(|row| u8::from(rows.is_filled(row)))).collect()
                 }),
+                signed: many.iter().any(|rows| rows.signed),
             },
         }
     }
@@ -94,6 +104,7 @@ impl Rows {
             ts_ns: order.iter().map(|&row| self.ts_ns[row]).collect(),
             values: self.values.iter().map(|column| order.iter().map(|&row| column[row]).collect()).collect(),
             filled: self.filled.as_ref().map(|filled| order.iter().map(|&row| filled[row]).collect()),
+            signed: self.signed,
         }
     }
 
@@ -131,12 +142,7 @@ pub(crate) mod tests {
     /// Bars whose prices all equal their row number.
     pub(crate) fn bars(ts_ns: &[i64]) -> Rows {
         let column: Vec<f64> = (0..ts_ns.len()).map(|row| row as f64).collect();
-        Rows {
-            kind: Kind::Bar,
-            ts_ns: ts_ns.to_vec().into(),
-            values: (0..5).map(|_| column.clone().into()).collect(),
-            filled: None,
-        }
+        Rows::new(Kind::Bar, ts_ns.to_vec().into(), (0..5).map(|_| column.clone().into()).collect())
     }
 
     #[test]

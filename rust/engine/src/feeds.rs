@@ -237,7 +237,7 @@ mod tests {
 
     fn trades(ts_ns: &[i64]) -> Checked {
         let values = (0..2).map(|_| vec![1.0; ts_ns.len()].into()).collect();
-        let rows = Rows { kind: Kind::Trade, ts_ns: ts_ns.to_vec().into(), values, filled: None };
+        let rows = Rows::new(Kind::Trade, ts_ns.to_vec().into(), values);
         Checked { rows, dropped: Vec::new() }
     }
 

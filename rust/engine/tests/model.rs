@@ -31,7 +31,7 @@ fn key(symbol: &str) -> TapeKey {
 
 fn trade(ts_ns: i64) -> Checked {
     let values = (0..2).map(|_| vec![1.0].into()).collect();
-    Checked { rows: Rows { kind: Kind::Trade, ts_ns: vec![ts_ns].into(), values, filled: None }, dropped: Vec::new() }
+    Checked { rows: Rows::new(Kind::Trade, vec![ts_ns].into(), values), dropped: Vec::new() }
 }
 
 fn feeds(rows: usize) -> Arc<Feeds<HandWall>> {

@@ -65,9 +65,12 @@ pub(crate) fn read_pieces(
     lens.map(piece).collect()
 }
 
-/// The lowest and the highest stamp of a column, how many steps between its stamps are one minute, and whether one falls;
+/// Of a column of stamps: the lowest, the highest, how many there are, how many steps between them are one minute, and
+/// whether one falls.
+pub(crate) type StampFacts = (i64, i64, usize, usize, bool);
+
 /// `None` where it has no rows, or nulls.
-pub(crate) fn facts_of_stamps(stamps: &ArrayRef) -> Option<(i64, i64, usize, bool)> {
+pub(crate) fn facts_of_stamps(stamps: &ArrayRef) -> Option<StampFacts> {
     const MINUTE_NS: i64 = 60_000_000_000;
     let stamps = stamps.as_primitive_opt::<TimestampNanosecondType>().filter(|stamps| stamps.null_count() == 0)?;
     let ts = stamps.values();
@@ -77,7 +80,7 @@ pub(crate) fn facts_of_stamps(stamps: &ArrayRef) -> Option<(i64, i64, usize, boo
     let (first, last) = (*ts.first()?, *ts.last()?);
     let bounds = || ts.iter().fold((i64::MAX, i64::MIN), |(low, high), &ts| (low.min(ts), high.max(ts)));
     let (lowest_ns, highest_ns) = if falls { bounds() } else { (first, last) };
-    Some((lowest_ns, highest_ns, minutes, falls))
+    Some((lowest_ns, highest_ns, ts.len(), minutes, falls))
 }
 
 /// The rows of a batch by symbol. `symbol` names the one symbol of a batch without a symbol column.

@@ -4,7 +4,7 @@ use crate::bar::Bar;
 use crate::errors::feed_fault;
 use crate::quote::Quote;
 use crate::trade::Trade;
-use backtape_core::check::is_clean_row;
+use backtape_core::clean::is_clean_row;
 use backtape_core::key::{COLUMNS_MAX, Kind, TapeKey};
 use backtape_engine::feeds::{Fault, Fed, Feeds as Queues};
 use pyo3::prelude::*;

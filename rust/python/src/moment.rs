@@ -91,6 +91,7 @@ impl Gathered {
                 ts_ns: self.ts_ns.slice(from, len),
                 values: values.iter().map(|column| column.slice(from, len)).collect(),
                 filled: self.filled.as_ref().map(|filled| filled.slice(from, len)),
+                signed: true,
             },
             interval_ns: group.interval_ns,
             lag_ns: 0,

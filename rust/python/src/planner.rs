@@ -4,7 +4,7 @@ use backtape_core::account::Account;
 use backtape_core::error::Result;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
-use backtape_core::replay::Replay;
+use backtape_core::replay::{Replay, Room};
 use backtape_core::window::{Job, Scratch, Sketch, Window};
 use backtape_engine::ahead::{Ahead, Begun};
 use std::collections::VecDeque;
@@ -31,10 +31,25 @@ impl Planned {
     }
 }
 
+/// Replays often follow each other: the memory of one serves the next, up to so many bytes.
+const SPARE_BYTES_MAX: usize = 32 << 20;
+
+static SPARE: Mutex<Option<Room>> = Mutex::new(None);
+
+fn spare() -> MutexGuard<'static, Option<Room>> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A replay whose windows are worked out ahead. One thread takes windows; any thread may say what comes next.
-#[derive(Default)]
 pub(crate) struct Planner {
     state: Mutex<State>,
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        let replay = Replay::within(spare().take().unwrap_or_default());
+        Self { state: Mutex::new(State { replay, ..State::default() }) }
+    }
 }
 
 #[derive(Default)]
@@ -104,8 +119,8 @@ impl Planner {
         let mut state = self.state();
         state.next.clear();
         state.foreseen.clear();
-        state.replay.end();
         state.ahead = None;
+        *spare() = Some(state.replay.end(SPARE_BYTES_MAX));
     }
 }
 

@@ -1,6 +1,6 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{Unreadable, by_symbol, facts_of_stamps, read_all, read_pieces};
+use crate::arrow_in::{StampFacts, Unreadable, by_symbol, facts_of_stamps, read_all, read_pieces};
 use crate::errors::{plain, raise, to_python};
 use crate::session::spans_of;
 use arrow_array::RecordBatch;
@@ -9,7 +9,7 @@ use backtape_core::error::Error;
 use backtape_core::fills::{Filled, fill};
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::tapes::{SameKey, Tapes as Collected, check_piece};
-use backtape_engine::threads::side_by_side;
+use backtape_engine::threads::in_halves;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3_arrow::PyRecordBatchReader;
@@ -64,8 +64,8 @@ impl Tapes {
     }
 }
 
-/// What the stamps of tables tell, table by table: the lowest, the highest (ns UTC), how many steps between them are one
-/// minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
+/// What the stamps of tables tell, table by table: the lowest, the highest (ns UTC), how many there are, how many steps
+/// between them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
 ///
 /// `stamps`: an Arrow stream of one column. `rows`: how many of its rows are of each table, in order.
 #[pyfunction]
@@ -73,12 +73,12 @@ pub(crate) fn stamp_facts(
     py: Python<'_>,
     stamps: PyRecordBatchReader,
     rows: Vec<usize>,
-) -> PyResult<Vec<Option<(i64, i64, usize, bool)>>> {
+) -> PyResult<Vec<Option<StampFacts>>> {
     let reader = stamps.into_reader()?;
     let facts = py.detach(|| {
         let batches = read_pieces(reader, rows.into_iter())?;
         let told = |batch: &RecordBatch| batch.columns().first().and_then(facts_of_stamps);
-        Ok(batches.iter().map(told).collect())
+        Ok(in_halves(&batches, RecordBatch::num_rows, |batches| batches.iter().map(told).collect()))
     });
     facts.map_err(|fault| unreadable(py, fault, "a table"))
 }
@@ -86,7 +86,7 @@ pub(crate) fn stamp_facts(
 /// Rows of a tape as they come, and what they come from.
 type Unchecked = (TapeKey, Arc<str>, RawRows);
 
-/// The rows of each piece, or its fault; nothing after the first fault. The later half is checked on another thread.
+/// The rows of each piece, or its fault; nothing after the first fault.
 fn check_all(pieces: &[Unchecked], on_bad: OnBadRows) -> Vec<Result<Checked, Error>> {
     let check_some = |pieces: &[Unchecked]| {
         let mut is_bad = false;
@@ -94,17 +94,7 @@ fn check_all(pieces: &[Unchecked], on_bad: OnBadRows) -> Vec<Result<Checked, Err
         let until_bad = checked.take_while(|checked| !std::mem::replace(&mut is_bad, checked.is_err()));
         until_bad.collect::<Vec<_>>()
     };
-    let rows: usize = pieces.iter().map(|(_, _, raw)| raw.ts_ns.0.len()).sum();
-    let mut before = 0;
-    let half = pieces.iter().take_while(|(_, _, raw)| {
-        before += raw.ts_ns.0.len();
-        before <= rows / 2
-    });
-    let (early, late) = pieces.split_at(half.count());
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    side_by_side(&mut || second = check_some(late), &mut || first = check_some(early));
-    first.extend(second);
-    first
+    in_halves(pieces, |(_, _, raw)| raw.ts_ns.0.len(), check_some)
 }
 
 #[pymethods]
