@@ -186,6 +186,19 @@ def test_the_quality_report_counts_each_symbol_and_session(market: Market) -> No
         assert found == gaps(day.spans, stamps, MINUTE)
 
 
+def test_several_intervals_are_the_tables_of_each_behind_each_other() -> None:
+    source = {symbol: table("bar", [bar(symbol, n * MINUTE) for n in range(40) if n % 7]) for symbol in ("B", "A")}
+    over = [(0, 18 * MINUTE), (20 * MINUTE, 40 * MINUTE)]
+    apart = [backtape.aggregate(source, interval, sessions=over) for interval in ("15m", "5m")]
+    assert backtape.aggregate(source, ("15m", "5m"), sessions=over).equals(pa.concat_tables(apart).combine_chunks())
+    assert backtape.aggregate(source, ["5m"], sessions=over).equals(apart[1])
+    assert backtape.aggregate(source, [], sessions=over).num_rows == 0
+    for intervals, bad in ((("5m", "15m", "300s"), "300s"), (("5m", "1m"), "1m")):
+        with pytest.raises(backtape.errors.IntervalError) as caught:
+            backtape.aggregate(source, intervals, sessions=over)
+        assert bad in str(caught.value)
+
+
 def test_the_interval_of_aggregate_must_be_a_longer_multiple_of_the_bars() -> None:
     source = table("bar", [bar("A", 0)])
     for interval in ("1m", "90s", "30s", "0m", "five"):

@@ -667,6 +667,11 @@ class Player:
         """
         Settles the last session where the consumer stands; nothing follows.
         """
+    def foresee(self, /, loaded: LoadedSession, rows: SupportsIndex) -> None:
+        """
+        Says that a session comes next, after all that were begun or foreseen: its first events, about `rows` of them, are
+        planned meanwhile.
+        """
     def grow(self, /, loaded: LoadedSession) -> None:
         """
         Takes up the same session with more rows of fed tapes.
@@ -1089,9 +1094,9 @@ class Trade:
         When the trade happened, ns UTC.
         """
 
-def aggregate(tapes: Tapes, spans: SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]], interval_ns: SupportsIndex) -> Any:
+def aggregate(tapes: Tapes, spans: SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]], intervals_ns: SupportsGetItem[int, SupportsIndex]) -> Any:
     """
-    Bars of a longer interval as one record batch, symbol by symbol.
+    Bars of longer intervals as one record batch, interval by interval, and symbol by symbol.
 
     `spans`: (open, close) pairs, ns UTC, ascending. Raises `IntervalError` for an interval that does not fit.
     """
@@ -1136,10 +1141,10 @@ def load_session(session: Any, tapes: Tapes, *, hours: str, grace_ns: SupportsIn
     not delivered. Raises the subclass of `DataError` or `ConfigError` that names the fault.
     """
 
-def stamp_facts(stamps: Incomplete, rows: SupportsGetItem[int, SupportsIndex]) -> list[tuple[int, int, int, bool] | None]:
+def stamp_facts(stamps: Incomplete, rows: SupportsGetItem[int, SupportsIndex]) -> list[tuple[int, int, int, int, bool] | None]:
     """
-    What the stamps of tables tell, table by table: the lowest, the highest (ns UTC), how many steps between them are one
-    minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
+    What the stamps of tables tell, table by table: the lowest, the highest (ns UTC), how many there are, how many steps
+    between them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
 
     `stamps`: an Arrow stream of one column. `rows`: how many of its rows are of each table, in order.
     """

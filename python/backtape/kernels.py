@@ -10,7 +10,7 @@ import pyarrow as pa
 from backtape import _core
 from backtape.arrow_types import ArrowStreamable, stamps_ns
 from backtape.calendars import calendar as calendar_of
-from backtape.errors import ConfigError, SchemaError
+from backtape.errors import ConfigError, IntervalError, SchemaError
 from backtape.model import interval_ns
 from backtape.normalise import Shape
 from backtape.pieces import add_pieces
@@ -37,22 +37,33 @@ def merge(tapes: Tables, *, rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(merged.schema(), merged)
 
 
-def aggregate(bars: Tables, interval: str, *, calendar: str | None = None, sessions: Spans | None = None) -> pa.Table:
-    """Make bars of a longer interval from 1s or 1m bars, by time: anchored at each open, cut at each close.
+def aggregate(
+    bars: Tables, interval: str | Sequence[str], *, calendar: str | None = None, sessions: Spans | None = None
+) -> pa.Table:
+    """Make bars of longer intervals from 1s or 1m bars, by time: anchored at each open, cut at each close.
 
-    `bars`: as for `replay`; a table without a symbol column is one symbol. Give either `calendar`, or `sessions`.
+    `bars`: as for `replay`; a table without a symbol column is one symbol. `interval`: one such as "5m", or several:
+    then the bars are looked through once. Give either `calendar`, or `sessions`.
 
-    Returns a table, symbol by symbol: ts and available_at timestamp[ns, UTC], symbol, interval_ns int64, open, high,
-    low, close, volume float64, n_present, n_expected, n_filled uint32. A window without bars gives none.
+    Returns a table, interval by interval as they are given, and symbol by symbol: ts and available_at
+    timestamp[ns, UTC], symbol, interval_ns int64, open, high, low, close, volume float64, n_present, n_expected,
+    n_filled uint32. A window without bars gives none.
 
     Raises:
-        IntervalError: an interval that is not a longer multiple of the bars'.
+        IntervalError: an interval that is not a longer multiple of the bars', or is given twice.
         DataError: rows that are not sorted, or bad in another way.
         ConfigError: both or neither of `calendar` and `sessions`.
     """
     repository = _bars(bars)
     spans = _spans(repository, calendar, sessions)
-    return pa.Table.from_batches([_core.aggregate(checked(repository), spans, interval_ns(interval))])
+    names = [interval] if isinstance(interval, str) else list(interval)
+    intervals_ns = [interval_ns(name) for name in names]
+    for place, name in enumerate(names):
+        if intervals_ns[place] in intervals_ns[:place]:
+            raise IntervalError(
+                f"interval {name} is given twice; give each once", setting="interval", value=name, interval=name
+            )
+    return pa.Table.from_batches([_core.aggregate(checked(repository), spans, intervals_ns)])
 
 
 def find_gaps(bars: Tables, *, calendar: str | None = None, sessions: Spans | None = None) -> pa.Table:

@@ -37,22 +37,22 @@ pub fn base_tapes(tapes: &BTreeMap<TapeKey, Tape>) -> BTreeMap<Arc<str>, (&TapeK
     bases
 }
 
-/// Bars of a longer interval, by symbol.
+/// Checks that bars of some intervals can be derived from all of these tapes.
 ///
 /// # Errors
 /// [`Error::IntervalNotMultiple`].
-pub fn aggregate(
-    tapes: &BTreeMap<TapeKey, Tape>,
-    spans: &[Span],
-    interval_ns: i64,
-) -> Result<Vec<(Arc<str>, DerivedBars)>> {
-    let bases = base_tapes(tapes).into_iter().map(|(symbol, (key, tape))| {
-        check_interval(interval_ns, key.interval_ns)?;
-        let rows = &tape.rows;
-        let bars = derive(bar_slices(rows), rows.filled.as_deref(), spans, key.interval_ns, interval_ns);
-        Ok((symbol, bars))
-    });
-    bases.collect()
+pub fn check_intervals(bases: &BTreeMap<Arc<str>, (&TapeKey, &Tape)>, intervals_ns: &[i64]) -> Result<()> {
+    let bases_ns = || bases.values().map(|(key, _)| key.interval_ns);
+    intervals_ns
+        .iter()
+        .try_for_each(|&interval_ns| bases_ns().try_for_each(|base_ns| check_interval(interval_ns, base_ns)))
+}
+
+/// Longer bars of one symbol, interval by interval. The intervals were checked.
+pub fn aggregate(key: &TapeKey, tape: &Tape, spans: &[Span], intervals_ns: &[i64]) -> Vec<DerivedBars> {
+    let (rows, base_ns) = (&tape.rows, key.interval_ns);
+    let bars = |&interval_ns: &i64| derive(bar_slices(rows), rows.filled.as_deref(), spans, base_ns, interval_ns);
+    intervals_ns.iter().map(bars).collect()
 }
 
 /// Gaps of a symbol's base bars, and how many bars are expected and present.
@@ -70,19 +70,16 @@ pub struct SymbolGaps {
     pub gaps: Vec<Gap>,
 }
 
-/// The gaps of every symbol's base bars within spans.
-pub fn find_gaps(tapes: &BTreeMap<TapeKey, Tape>, spans: &[Span]) -> Vec<SymbolGaps> {
-    let bases = base_tapes(tapes).into_iter().map(|(symbol, (key, tape))| {
-        let (ts_ns, interval_ns) = (&tape.rows.ts_ns, key.interval_ns);
-        SymbolGaps {
-            symbol,
-            interval_ns,
-            expected: slots_expected(spans, interval_ns, i64::MAX),
-            present: slots_present(ts_ns, spans, interval_ns, i64::MAX),
-            gaps: gaps(ts_ns, spans, interval_ns),
-        }
-    });
-    bases.collect()
+/// The gaps of a symbol's base bars within spans.
+pub fn find_gaps(key: &TapeKey, tape: &Tape, spans: &[Span]) -> SymbolGaps {
+    let (ts_ns, interval_ns) = (&tape.rows.ts_ns, key.interval_ns);
+    SymbolGaps {
+        symbol: Arc::clone(&key.symbol),
+        interval_ns,
+        expected: slots_expected(spans, interval_ns, i64::MAX),
+        present: slots_present(ts_ns, spans, interval_ns, i64::MAX),
+        gaps: gaps(ts_ns, spans, interval_ns),
+    }
 }
 
 #[cfg(test)]
@@ -113,14 +110,18 @@ mod tests {
     fn gaps_and_bars_come_by_symbol() -> Result<()> {
         let tapes = tapes(&[("B", MINUTE, &[0, 1, 4]), ("A", MINUTE, &[0, 1, 2, 3, 4])]);
         let spans = [Span::new(0, 5 * MINUTE)?];
-        let found = find_gaps(&tapes, &spans);
+        let bases = base_tapes(&tapes);
+        let found: Vec<SymbolGaps> = bases.values().map(|(key, tape)| find_gaps(key, tape, &spans)).collect();
         assert_eq!(
             found.iter().map(|own| (&*own.symbol, own.present, own.gaps.len())).collect::<Vec<_>>(),
             [("A", 5, 0), ("B", 3, 1)]
         );
-        let bars = aggregate(&tapes, &spans, 5 * MINUTE)?;
-        assert_eq!(bars[1].1.n_present, [3]);
-        assert!(matches!(aggregate(&tapes, &spans, MINUTE), Err(Error::IntervalNotMultiple { .. })));
+        let (key, tape) = bases["B"];
+        let bars = aggregate(key, tape, &spans, &[5 * MINUTE, 2 * MINUTE]);
+        assert_eq!((&bars[0].n_present, &bars[1].n_present), (&vec![3], &vec![2, 1]));
+        assert_eq!(check_intervals(&bases, &[2 * MINUTE, 5 * MINUTE]), Ok(()));
+        let fault = check_intervals(&bases, &[5 * MINUTE, MINUTE]);
+        assert!(matches!(fault, Err(Error::IntervalNotMultiple { .. })));
         Ok(())
     }
 }

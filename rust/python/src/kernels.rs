@@ -8,11 +8,15 @@ use crate::session::spans_of;
 use crate::tapes::{Tapes, kind_of};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow_schema::ArrowError;
-use backtape_core::batch_kernels::{SymbolGaps, aggregate as aggregate_all, find_gaps as find_all};
+use backtape_core::batch_kernels::{SymbolGaps, base_tapes, check_intervals};
+use backtape_core::batch_kernels::{aggregate as aggregate_one, find_gaps as gaps_of_one};
 use backtape_core::check::OnBadRows;
 use backtape_core::derive::DerivedBars;
 use backtape_core::gaps::Gap;
+use backtape_core::key::TapeKey;
 use backtape_core::loaded::Loaded;
+use backtape_core::tapes::Tape;
+use backtape_engine::threads::in_halves;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
@@ -69,7 +73,7 @@ fn arrow(error: ArrowError) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-/// Bars of a longer interval as one record batch, symbol by symbol.
+/// Bars of longer intervals as one record batch, interval by interval, and symbol by symbol.
 ///
 /// `spans`: (open, close) pairs, ns UTC, ascending. Raises `IntervalError` for an interval that does not fit.
 #[pyfunction]
@@ -77,36 +81,56 @@ pub(crate) fn aggregate<'py>(
     py: Python<'py>,
     tapes: &Bound<'py, Tapes>,
     spans: Vec<(i64, i64)>,
-    interval_ns: i64,
+    intervals_ns: Vec<i64>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (tapes, spans) = (tapes.get(), spans_of(py, &spans)?);
-    let bars = py.enter(|| {
+    let batch = py.enter(|| {
         let joined = tapes.lock().joined(OnBadRows::Raise)?;
-        aggregate_all(&joined, &spans, interval_ns)
+        let bases = base_tapes(&joined);
+        check_intervals(&bases, &intervals_ns)?;
+        let bases: Vec<Base<'_>> = bases.into_iter().map(|(symbol, (key, tape))| (symbol, key, tape)).collect();
+        let derived = |(_, key, tape): &Base<'_>| aggregate_one(key, tape, &spans, &intervals_ns);
+        let made = in_halves(&bases, rows_of, |some| some.iter().map(derived).collect());
+        Ok(bars_batch(&bases, &made, &intervals_ns))
     })?;
-    let batch = py.detach(|| bars_batch(&bars, interval_ns)).map_err(arrow)?;
-    PyRecordBatch::new(batch).into_pyarrow(py)
+    PyRecordBatch::new(batch.map_err(arrow)?).into_pyarrow(py)
 }
 
-fn bars_batch(bars: &[(Arc<str>, DerivedBars)], interval_ns: i64) -> Result<RecordBatch, ArrowError> {
-    fn joined<T: Copy>(bars: &[(Arc<str>, DerivedBars)], pick: fn(&DerivedBars) -> &Vec<T>) -> Vec<T> {
-        let mut all = Vec::with_capacity(bars.iter().map(|(_, own)| own.len()).sum());
-        for (_, own) in bars {
-            all.extend_from_slice(pick(own));
+/// A symbol with its base bars.
+type Base<'a> = (Arc<str>, &'a TapeKey, &'a Tape);
+
+fn rows_of((_, _, tape): &Base<'_>) -> usize {
+    tape.rows.len()
+}
+
+fn joined<'a, T: Copy + 'a>(parts: impl Iterator<Item = &'a Vec<T>>, len: usize) -> Vec<T> {
+    let mut whole = Vec::with_capacity(len);
+    parts.for_each(|part| whole.extend_from_slice(part));
+    whole
+}
+
+fn bars_batch(bases: &[Base<'_>], made: &[Vec<DerivedBars>], intervals_ns: &[i64]) -> Result<RecordBatch, ArrowError> {
+    let all = || (0..intervals_ns.len()).flat_map(|number| made.iter().map(move |own| &own[number]));
+    let len: usize = all().map(DerivedBars::len).sum();
+    let names: Vec<Arc<str>> = bases.iter().map(|(symbol, ..)| Arc::clone(symbol)).collect();
+    let mut ids = Vec::with_capacity(len);
+    let mut intervals = Vec::with_capacity(len);
+    for (number, &interval_ns) in intervals_ns.iter().enumerate() {
+        for (id, own) in made.iter().enumerate() {
+            ids.resize(ids.len() + own[number].len(), id as u32);
         }
-        all
+        intervals.resize(ids.len(), interval_ns);
     }
-    let names: Vec<Arc<str>> = bars.iter().map(|(symbol, _)| Arc::clone(symbol)).collect();
-    let ids: Vec<u32> =
-        bars.iter().enumerate().flat_map(|(id, (_, own))| std::iter::repeat_n(id as u32, own.len())).collect();
-    let intervals = Int64Array::from_value(interval_ns, ids.len());
-    let number = |pick| -> ArrayRef { Arc::new(Float64Array::from(joined(bars, pick))) };
-    let count = |pick| -> ArrayRef { Arc::new(UInt32Array::from(joined(bars, pick))) };
+    let number = |pick: fn(&DerivedBars) -> &Vec<f64>| -> ArrayRef {
+        Arc::new(Float64Array::from(joined(all().map(pick), len)))
+    };
+    let count =
+        |pick: fn(&DerivedBars) -> &Vec<u32>| -> ArrayRef { Arc::new(UInt32Array::from(joined(all().map(pick), len))) };
     named_batch(vec![
-        ("ts", stamps(joined(bars, |own| &own.ts_ns).into())),
-        ("available_at", stamps(joined(bars, |own| &own.available_ns).into())),
+        ("ts", stamps(joined(all().map(|own| &own.ts_ns), len).into())),
+        ("available_at", stamps(joined(all().map(|own| &own.available_ns), len).into())),
         ("symbol", symbols(ids.into(), None, &names)?),
-        ("interval_ns", Arc::new(intervals)),
+        ("interval_ns", Arc::new(Int64Array::from(intervals))),
         ("open", number(|own| &own.open)),
         ("high", number(|own| &own.high)),
         ("low", number(|own| &own.low)),
@@ -131,7 +155,10 @@ pub(crate) fn find_gaps<'py>(
     let (tapes, spans) = (tapes.get(), spans_of(py, &spans)?);
     let found = py.enter(|| {
         let joined = tapes.lock().joined(OnBadRows::Raise)?;
-        Ok(find_all(&joined, &spans))
+        let bases: Vec<Base<'_>> =
+            base_tapes(&joined).into_iter().map(|(symbol, (key, tape))| (symbol, key, tape)).collect();
+        let own = |(_, key, tape): &Base<'_>| gaps_of_one(key, tape, &spans);
+        Ok(in_halves(&bases, rows_of, |some| some.iter().map(own).collect()))
     })?;
     let batch = py.detach(|| gaps_batch(&found)).map_err(arrow)?;
     let counts = found.iter().map(|own| (own.symbol.to_string(), own.interval_ns, own.expected, own.present));
