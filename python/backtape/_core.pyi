@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_session", "stamp_facts"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_session"]
 
 @final
 class Bar:
@@ -401,6 +401,21 @@ class Gap:
     def start(self, /) -> int:
         """
         Start of the first missing bar, ns UTC.
+        """
+
+@final
+class HandedTables:
+    """
+    Tables of one schema with a column `ts`, as they are; no row is looked at yet.
+    """
+    def __new__(cls, /, tables: Incomplete, rows: SupportsGetItem[int, SupportsIndex]) -> HandedTables:
+        """
+        `tables`: an Arrow stream of all of them. `rows`: how many of its rows are of each table, in order.
+        """
+    def stamp_facts(self, /) -> list[tuple[int, int, int, int, bool] | None]:
+        """
+        What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, how many steps between
+        them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
         """
 
 @final
@@ -1009,11 +1024,11 @@ class Tapes:
         unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error.
         Raises the subclass of `DataError` that names the fault.
         """
-    def add_many(self, /, kind: str, interval_ns: SupportsIndex, rows: Incomplete, *, pieces: SupportsGetItem[int, tuple[str, str, SupportsIndex]], on_bad_rows: str = "raise", only_source: bool = False) -> None:
+    def add_many(self, /, kind: str, interval_ns: SupportsIndex, tables: HandedTables, *, pieces: SupportsGetItem[int, tuple[SupportsIndex, str, str]], on_bad_rows: str = "raise", only_source: bool = False) -> None:
         """
-        Checks the rows of many sources of one symbol each, as `add` does one after the other, on two threads.
+        Checks the rows of many tables of one symbol each, as `add` does one after the other, on two threads.
 
-        `rows`: one Arrow stream of all of them. `pieces`: symbol, source and number of rows of each, in order.
+        `pieces`: place among the tables, symbol and source of each, in order.
         """
     def copy(self, /) -> Tapes:
         """
@@ -1139,12 +1154,4 @@ def load_session(session: Any, tapes: Tapes, *, hours: str, grace_ns: SupportsIn
     `flat_ns`: how much of a gap is bridged with flat bars, 0 for none. `late_fills`: whether bars may be filled in later.
     `catch_up_until_ns`, `until_ns`: events known before the first are catch-up; those known at the second or later are
     not delivered. Raises the subclass of `DataError` or `ConfigError` that names the fault.
-    """
-
-def stamp_facts(stamps: Incomplete, rows: SupportsGetItem[int, SupportsIndex]) -> list[tuple[int, int, int, int, bool] | None]:
-    """
-    What the stamps of tables tell, table by table: the lowest, the highest (ns UTC), how many there are, how many steps
-    between them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
-
-    `stamps`: an Arrow stream of one column. `rows`: how many of its rows are of each table, in order.
     """

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 
-from backtape._core import Tapes
+from backtape._core import HandedTables, Tapes
 from backtape.model import Kind
 from backtape.repositories.base import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class HandedPiece(Piece):
+    """A table that was handed over already: which one of `tables` it is."""
+
+    tables: HandedTables
+    place: int
 
 
 def add_pieces(
@@ -38,8 +47,11 @@ def add_pieces(
             tapes.add_many(
                 kind,
                 interval_ns,
-                pa.concat_tables([piece.rows for piece in run]),
-                pieces=[(piece.symbol or "", piece.source, piece.rows.num_rows) for piece in run],
+                _tables_of(run),
+                pieces=[
+                    (one.place if isinstance(one, HandedPiece) else place, one.symbol or "", one.source)
+                    for place, one in enumerate(run)
+                ],
                 on_bad_rows=on_bad_rows,
                 only_source=only_source,
             )
@@ -57,10 +69,24 @@ def add_pieces(
         )
 
     for piece in pieces:
-        if run and (piece.symbol is None or not piece.rows.schema.equals(run[0].rows.schema)):
+        if run and not _go_together(run[-1], piece):
             hand_over()
         if piece.symbol is None:
             add(piece)
         else:
             run.append(piece)
     hand_over()
+
+
+def _go_together(before: Piece, after: Piece) -> bool:
+    """Whether two pieces of one symbol each may be handed over at once."""
+    if isinstance(before, HandedPiece) or isinstance(after, HandedPiece):
+        return isinstance(before, HandedPiece) and isinstance(after, HandedPiece) and before.tables is after.tables
+    return after.symbol is not None and bool(after.rows.schema.equals(before.rows.schema))
+
+
+def _tables_of(run: list[Piece]) -> HandedTables:
+    first = run[0]
+    if isinstance(first, HandedPiece):
+        return first.tables
+    return HandedTables(pa.concat_tables([one.rows for one in run]), [one.rows.num_rows for one in run])

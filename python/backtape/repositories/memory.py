@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtape._core import stamp_facts
+from backtape._core import HandedTables
 from backtape.arrow_types import ArrowStreamable, is_streamable, positions_ns, stamps_ns
 from backtape.errors import ConfigError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
@@ -25,6 +25,7 @@ from backtape.normalise import (
     normalise,
     stamps_of,
 )
+from backtape.pieces import HandedPiece
 from backtape.repositories.base import Piece, within
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
@@ -124,18 +125,21 @@ class MemoryRepository:
         self, kind: Kind, *, interval_ns: int, symbols: Sequence[str] | None, start_ns: int, end_ns: int
     ) -> Iterator[Piece]:
         """Yield the rows of `kind` with start_ns <= ts < end_ns (ns UTC), table by table."""
+        wanted = None if symbols is None else frozenset(symbols)
         for held in self._held:
             if held.kind != kind or held.interval_ns != interval_ns:
                 continue
             rows, symbol = held.piece.rows, held.piece.symbol
-            if symbols is not None:
-                if symbol is not None and symbol not in symbols:
+            if wanted is not None:
+                if symbol is not None and symbol not in wanted:
                     continue
-                if symbol is None and not set(held.symbols) <= set(symbols):
-                    rows = rows.filter(pc.is_in(rows["symbol"].cast(pa.string()), pa.array(list(symbols), pa.string())))
+                if symbol is None and not wanted.issuperset(held.symbols):
+                    rows = rows.filter(
+                        pc.is_in(rows["symbol"].cast(pa.string()), pa.array(sorted(wanted), pa.string()))
+                    )
             if start_ns > _I64_MIN or end_ns < 2**63 - 1:
                 rows = within(rows, positions_ns(rows["ts"], alone_ns=start_ns), start_ns, end_ns)
-            yield Piece(held.piece.source, rows, symbol)
+            yield held.piece if rows is held.piece.rows else Piece(held.piece.source, rows, symbol)
 
     def _canonical_as(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> Kind | None:
         """The kind of a table of one named symbol that need not be converted; else None."""
@@ -150,15 +154,16 @@ class MemoryRepository:
             yield from (self._hold(*one) for one in run)
             return
         tables = [table for _, _, table in run if isinstance(table, pa.Table)]
-        facts = stamp_facts(pa.concat_tables(tables).select(["ts"]), [table.num_rows for table in tables])
+        handed = HandedTables(pa.concat_tables(tables), [table.num_rows for table in tables])
         is_bar, interval_ns = kind == "bar", MINUTE_NS if kind == "bar" else 0
         rows_min = 0 if self._declared_ns in (None, MINUTE_NS) else _BARS_TELLING
-        for (_, symbol, _), table, told in zip(run, tables, facts, strict=True):
+        for place, told in enumerate(handed.stamp_facts()):
+            (_, symbol, _), table = run[place], tables[place]
             if told is not None:
                 lowest_ns, highest_ns, rows, minutes, falls = told
                 # Of bars, stamps must leave no doubt that they are minutes.
                 if not is_bar or (not falls and rows > rows_min and mostly_minutes(minutes, rows - 1)):
-                    piece = Piece(_name(symbol, kind), table, symbol)
+                    piece = HandedPiece(_name(symbol, kind), table, symbol, handed, place)
                     yield _Held(kind, interval_ns, piece, (lowest_ns, highest_ns))
                     continue
             yield self._hold(kind, symbol, table)

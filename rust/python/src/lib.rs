@@ -18,6 +18,7 @@ mod errors;
 mod fed_input;
 mod feeds;
 mod flags;
+mod handed;
 mod interval;
 mod kernels;
 mod ledger;
@@ -53,6 +54,8 @@ mod _core {
     #[pymodule_export]
     use crate::feeds::Feeds;
     #[pymodule_export]
+    use crate::handed::HandedTables;
+    #[pymodule_export]
     use crate::interval::{checked_name, parse};
     #[pymodule_export]
     use crate::kernels::{Merge, aggregate, find_gaps};
@@ -69,7 +72,7 @@ mod _core {
     #[pymodule_export]
     use crate::symbol_data::{Changes, Gap, SymbolData};
     #[pymodule_export]
-    use crate::tapes::{Tapes, stamp_facts};
+    use crate::tapes::Tapes;
     #[pymodule_export]
     use crate::trade::Trade;
 }

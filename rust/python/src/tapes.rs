@@ -1,9 +1,9 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{StampFacts, Unreadable, by_symbol, facts_of_stamps, read_all, read_pieces};
+use crate::arrow_in::{Unreadable, by_symbol, read_all};
 use crate::errors::{plain, raise, to_python};
+use crate::handed::HandedTables;
 use crate::session::spans_of;
-use arrow_array::RecordBatch;
 use backtape_core::check::{Checked, OnBadRows, RawRows, check};
 use backtape_core::error::Error;
 use backtape_core::fills::{Filled, fill};
@@ -62,25 +62,6 @@ impl Tapes {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Arc<Collected>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What the stamps of tables tell, table by table: the lowest, the highest (ns UTC), how many there are, how many steps
-/// between them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
-///
-/// `stamps`: an Arrow stream of one column. `rows`: how many of its rows are of each table, in order.
-#[pyfunction]
-pub(crate) fn stamp_facts(
-    py: Python<'_>,
-    stamps: PyRecordBatchReader,
-    rows: Vec<usize>,
-) -> PyResult<Vec<Option<StampFacts>>> {
-    let reader = stamps.into_reader()?;
-    let facts = py.detach(|| {
-        let batches = read_pieces(reader, rows.into_iter())?;
-        let told = |batch: &RecordBatch| batch.columns().first().and_then(facts_of_stamps);
-        Ok(in_halves(&batches, RecordBatch::num_rows, |batches| batches.iter().map(told).collect()))
-    });
-    facts.map_err(|fault| unreadable(py, fault, "a table"))
 }
 
 /// Rows of a tape as they come, and what they come from.
@@ -147,33 +128,32 @@ impl Tapes {
         py.check_signals()
     }
 
-    /// Checks the rows of many sources of one symbol each, as `add` does one after the other, on two threads.
+    /// Checks the rows of many tables of one symbol each, as `add` does one after the other, on two threads.
     ///
-    /// `rows`: one Arrow stream of all of them. `pieces`: symbol, source and number of rows of each, in order.
-    #[pyo3(signature = (kind, interval_ns, rows, *, pieces, on_bad_rows="raise", only_source=false))]
+    /// `pieces`: place among the tables, symbol and source of each, in order.
+    #[pyo3(signature = (kind, interval_ns, tables, *, pieces, on_bad_rows="raise", only_source=false))]
     #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn add_many(
         &self,
         py: Python<'_>,
         kind: &str,
         interval_ns: i64,
-        rows: PyRecordBatchReader,
-        pieces: Vec<(String, String, usize)>,
+        tables: &Bound<'_, HandedTables>,
+        pieces: Vec<(usize, String, String)>,
         on_bad_rows: &str,
         only_source: bool,
     ) -> PyResult<()> {
         let (kind, on_bad) = (kind_of(py, kind)?, on_bad_of(py, on_bad_rows)?);
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
-        let reader = rows.into_reader()?;
+        let tables = &tables.get().0;
         let added = py.detach(|| {
-            let lens = pieces.iter().map(|&(_, _, rows)| rows);
-            let batches = read_pieces(reader, lens).map_err(Fault::Stream)?;
-            let source = pieces.first().map_or("", |(_, source, _)| source);
-            let raw = |batch: &RecordBatch| by_symbol(batch, kind, Some(source)).map_err(Fault::Stream);
             let mut found: Vec<Unchecked> = Vec::with_capacity(pieces.len());
-            for (batch, (symbol, source, _)) in batches.iter().zip(&pieces) {
+            for (place, symbol, source) in &pieces {
                 let key = TapeKey { kind, interval_ns, symbol: symbol.as_str().into() };
-                for (_, raw) in raw(batch)? {
+                let Some(table) = tables.get(*place) else {
+                    continue;
+                };
+                for (_, raw) in by_symbol(table, kind, Some(source)).map_err(Fault::Stream)? {
                     found.push((key.clone(), source.as_str().into(), raw));
                 }
             }
@@ -187,7 +167,7 @@ impl Tapes {
         });
         added.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
-            Fault::Stream(error) => unreadable(py, error, pieces.first().map_or("", |(_, source, _)| source)),
+            Fault::Stream(error) => unreadable(py, error, pieces.first().map_or("", |(_, _, source)| source)),
         })?;
         py.check_signals()
     }
