@@ -6,11 +6,11 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
-use arrow_select::concat::concat_batches;
+use arrow_select::concat::{concat, concat_batches};
 use arrow_select::take::take;
 use backtape_core::check::{RawRows, RowNumbers};
 use backtape_core::key::Kind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What can be wrong with a stream before its rows are looked at.
@@ -31,9 +31,75 @@ impl From<ArrowError> for Unreadable {
 pub(crate) fn read_all(reader: Box<dyn RecordBatchReader + Send>) -> Result<RecordBatch, Unreadable> {
     let schema: SchemaRef = reader.schema();
     let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
-    match batches.as_slice() {
+    joined(&schema, &batches)
+}
+
+fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch, Unreadable> {
+    match batches {
         [one] => Ok(one.clone()),
-        many => Ok(concat_batches(&schema, many)?),
+        many => Ok(concat_batches(schema, many)?),
+    }
+}
+
+/// The rows of a stream by symbol. Where each symbol's rows stand together, only those that lie in more than one batch of
+/// the stream are copied.
+pub(crate) fn read_by_symbol(
+    reader: Box<dyn RecordBatchReader + Send>,
+    kind: Kind,
+) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
+    let schema: SchemaRef = reader.schema();
+    let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
+    if batches.len() < 2 {
+        return by_symbol(&joined(&schema, &batches)?, kind, None);
+    }
+    let mut runs: Vec<Run> = Vec::new();
+    let mut columns = Vec::with_capacity(batches.len());
+    for (number, batch) in batches.iter().enumerate() {
+        columns.push(Columns::of(batch, kind)?);
+        let (ids, names) = symbol_ids(column(batch, "symbol", "string")?)?;
+        let mut from = 0;
+        for ids in ids.chunk_by(|a, b| a == b) {
+            let symbol = &names[ids[0] as usize];
+            match runs.last_mut().filter(|last| last.symbol == *symbol) {
+                Some(last) => last.parts.push((number, from, ids.len())),
+                None => runs.push(Run { symbol: Arc::clone(symbol), parts: vec![(number, from, ids.len())] }),
+            }
+            from += ids.len();
+        }
+    }
+    let symbols: BTreeSet<&Arc<str>> = runs.iter().map(|run| &run.symbol).collect();
+    if symbols.len() < runs.len() {
+        return by_symbol(&joined(&schema, &batches)?, kind, None);
+    }
+    let mut before = 0;
+    let rows = runs.into_iter().map(|run| {
+        let numbers = RowNumbers::From(before);
+        before += run.parts.iter().map(|&(_, _, len)| len as u64).sum::<u64>();
+        Ok((Arc::clone(&run.symbol), run.columns(&columns)?.rows(numbers)))
+    });
+    rows.collect()
+}
+
+/// Rows of one symbol that follow each other in a stream: batch, first row and number of rows of each part.
+struct Run {
+    symbol: Arc<str>,
+    parts: Vec<(usize, usize, usize)>,
+}
+
+impl Run {
+    fn columns(&self, batches: &[Columns]) -> Result<Columns, ArrowError> {
+        let parts: Vec<Columns> =
+            self.parts.iter().map(|&(number, from, len)| batches[number].slice(from, len)).collect();
+        let whole = |parts: Vec<&dyn Array>| match parts.as_slice() {
+            [one] => Ok(one.slice(0, one.len())),
+            many => concat(many),
+        };
+        let values =
+            (0..parts[0].values.len()).map(|number| whole(parts.iter().map(|part| &*part.values[number]).collect()));
+        Ok(Columns {
+            ts: whole(parts.iter().map(|part| &*part.ts).collect())?,
+            values: values.collect::<Result<_, _>>()?,
+        })
     }
 }
 

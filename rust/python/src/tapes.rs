@@ -1,6 +1,6 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{Unreadable, by_symbol, read_all};
+use crate::arrow_in::{Unreadable, by_symbol, read_all, read_by_symbol};
 use crate::errors::{plain, raise, to_python};
 use crate::handed::HandedTables;
 use crate::session::spans_of;
@@ -58,6 +58,17 @@ impl Tapes {
         Self(Mutex::new(Arc::new(collected)))
     }
 
+    /// Checks rows, and adds them up to the first fault.
+    fn put_all(&self, found: &[Unchecked], on_bad: OnBadRows, same_key: SameKey) -> Result<(), Fault> {
+        let mut collected = self.lock();
+        let collected = Arc::make_mut(&mut collected);
+        for ((key, source, _), checked) in found.iter().zip(check_all(found, on_bad)) {
+            let put = checked.and_then(|checked| collected.put(key, source, checked, same_key));
+            put.map_err(Fault::Core)?;
+        }
+        Ok(())
+    }
+
     /// What is collected so far; to hold on to it costs nothing.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Arc<Collected>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -113,13 +124,15 @@ impl Tapes {
         let reader = rows.into_reader()?;
         let source_name: Arc<str> = source.into();
         let added = py.detach(|| {
-            let batch = read_all(reader).map_err(Fault::Stream)?;
-            for (symbol, raw) in by_symbol(&batch, kind, symbol).map_err(Fault::Stream)? {
-                let key = TapeKey { kind, interval_ns, symbol };
-                let mut collected = self.lock();
-                Arc::make_mut(&mut collected).add(&key, &source_name, raw, on_bad, same_key).map_err(Fault::Core)?;
-            }
-            Ok(())
+            let rows = match symbol {
+                None => read_by_symbol(reader, kind),
+                Some(_) => read_all(reader).and_then(|batch| by_symbol(&batch, kind, symbol)),
+            };
+            let key = |symbol| TapeKey { kind, interval_ns, symbol };
+            let found = rows.map_err(Fault::Stream)?.into_iter();
+            let found: Vec<Unchecked> =
+                found.map(|(symbol, raw)| (key(symbol), Arc::clone(&source_name), raw)).collect();
+            self.put_all(&found, on_bad, same_key)
         });
         added.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
@@ -157,13 +170,7 @@ impl Tapes {
                     found.push((key.clone(), source.as_str().into(), raw));
                 }
             }
-            let mut collected = self.lock();
-            let collected = Arc::make_mut(&mut collected);
-            for ((key, source, _), checked) in found.iter().zip(check_all(&found, on_bad)) {
-                let put = checked.and_then(|checked| collected.put(key, source, checked, same_key));
-                put.map_err(Fault::Core)?;
-            }
-            Ok(())
+            self.put_all(&found, on_bad, same_key)
         });
         added.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
