@@ -82,6 +82,8 @@ pub struct Scratch {
     /// Each event's place among the rows as they stand tape after tape, and one column of these.
     sources: Vec<u32>,
     stage: Vec<f64>,
+    /// The hash of each row, tape after tape.
+    hashes: Vec<u64>,
 }
 
 /// Where the columns of events are written to.
@@ -104,7 +106,8 @@ pub(crate) fn planned(
     let mut page = sheet.page();
     let tapes = &loaded.tapes;
     let slots = Slots::of(lanes);
-    let is_near = slots.is_some() && page.lanes.len() >= NEAR_ROWS * lanes.len();
+    let has_places = slots.is_some();
+    let is_near = has_places && page.lanes.len() >= NEAR_ROWS * lanes.len();
     match slots {
         Some(slots) => order_by_slots(lanes, slots, &mut page, &mut scratch.places),
         None => by_buckets(lanes, Places { lanes: page.lanes, rows: page.rows, at_ns: page.at_ns }),
@@ -114,16 +117,17 @@ pub(crate) fn planned(
     } else {
         numbers(tapes, lanes, &mut page, scratch);
     }
-    stamps(tapes, lanes, &mut page);
-    let digest = digest_of(tapes, lanes, place, &page);
+    stamps(tapes, &mut page);
+    let digest = match plain_kind(tapes, lanes) {
+        Some(kind) => digest_of_kind(kind, tapes, lanes, place, &page),
+        None if has_places => digest_at_places(tapes, lanes, place, &scratch.places),
+        None => digest_by_tapes(tapes, lanes, place, &page, &mut scratch.hashes),
+    };
     sheet.done(digest)
 }
 
-/// The part of events in the digest.
-fn digest_of(tapes: &[LoadedTape], lanes: &[Lane<'_>], place: u64, page: &Page<'_>) -> u64 {
-    let Some(kind) = plain_kind(tapes, lanes) else {
-        return digest_by_tapes(tapes, lanes, place, page);
-    };
+/// The part of events in the digest, where all rows are of one kind.
+fn digest_of_kind(kind: Kind, tapes: &[LoadedTape], lanes: &[Lane<'_>], place: u64, page: &Page<'_>) -> u64 {
     let hashes: Vec<u64> = tapes.iter().map(LoadedTape::hash).collect();
     let mut digest = 0_u64;
     let mut from = 0;
@@ -147,9 +151,29 @@ fn digest_of(tapes: &[LoadedTape], lanes: &[Lane<'_>], place: u64, page: &Page<'
     digest
 }
 
-/// The same, tape by tape, for tapes of several kinds.
-fn digest_by_tapes(tapes: &[LoadedTape], lanes: &[Lane<'_>], place: u64, page: &Page<'_>) -> u64 {
-    let (mut next, mut hashes) = (Vec::with_capacity(lanes.len()), Vec::with_capacity(page.lanes.len()));
+/// The same of any rows, tape by tape, where the places of their events are known.
+fn digest_at_places(tapes: &[LoadedTape], lanes: &[Lane<'_>], first: u64, places: &[u32]) -> u64 {
+    let (mut digest, mut left) = (0_u64, places);
+    for (tape, lane) in tapes.iter().zip(lanes) {
+        let (places, after) = left.split_at(lane.rows());
+        row_hashes(tape, lane.from..lane.to, |row, hash| {
+            digest = digest.wrapping_add(placed_hash(first.wrapping_add(u64::from(places[row])), hash));
+        });
+        left = after;
+    }
+    digest
+}
+
+/// The same, where they are not.
+fn digest_by_tapes(
+    tapes: &[LoadedTape],
+    lanes: &[Lane<'_>],
+    place: u64,
+    page: &Page<'_>,
+    hashes: &mut Vec<u64>,
+) -> u64 {
+    let mut next = Vec::with_capacity(lanes.len());
+    hashes.clear();
     for (tape, lane) in tapes.iter().zip(lanes) {
         next.push(hashes.len() as u32);
         row_hashes(tape, lane.from..lane.to, |_, hash| hashes.push(hash));
@@ -188,21 +212,30 @@ fn boundaries(tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &Page<'_>) -> Vec<
 }
 
 /// Writes the events' own stamps, where they differ from when they are known.
-fn stamps(tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>) {
+fn stamps(tapes: &[LoadedTape], page: &mut Page<'_>) {
     let Some(ts_ns) = &mut page.ts_ns else {
         return;
     };
-    let is_fixed = |(tape, lane): (&LoadedTape, &Lane<'_>)| lane.rows() == 0 || tape.available.is_none();
-    if tapes.iter().zip(lanes).all(is_fixed) {
-        let lags_ns: Vec<i64> = lanes.iter().map(|lane| lane.lag_ns).collect();
-        for ((ts_ns, &at_ns), &lane) in ts_ns.iter_mut().zip(&*page.at_ns).zip(&*page.lanes) {
-            *ts_ns = at_ns.wrapping_sub(lags_ns[lane as usize]);
-        }
-    } else {
-        let stamps: Vec<&[i64]> = tapes.iter().map(|tape| &*tape.rows.ts_ns).collect();
-        for ((out, &lane), &row) in ts_ns.iter_mut().zip(&*page.lanes).zip(&*page.rows) {
-            *out = stamps[lane as usize][row as usize];
-        }
+    let own: Vec<Stamps<'_>> = tapes.iter().map(Stamps::of).collect();
+    for (((out, &at_ns), &lane), &row) in ts_ns.iter_mut().zip(&*page.at_ns).zip(&*page.lanes).zip(&*page.rows) {
+        *out = match own[lane as usize] {
+            Stamps::Before(lag_ns) => at_ns.wrapping_sub(lag_ns),
+            Stamps::Own(stamps_ns) => stamps_ns[row as usize],
+        };
+    }
+}
+
+/// Where the stamps of a tape's events are found.
+enum Stamps<'a> {
+    /// So long before they are known.
+    Before(i64),
+    /// Row by row.
+    Own(&'a [i64]),
+}
+
+impl<'a> Stamps<'a> {
+    fn of(tape: &'a LoadedTape) -> Self {
+        if tape.available.is_some() { Self::Own(&tape.rows.ts_ns) } else { Self::Before(tape.lag_ns) }
     }
 }
 
@@ -263,7 +296,7 @@ mod tests {
             drop(column.done::<i64>(&mut memory));
         }
         room.keep(memory);
-        let mut scratch = Scratch { places: vec![7; 7], sources: vec![7; 7], stage: vec![7.0; 7] };
+        let mut scratch = Scratch { places: vec![7; 7], sources: vec![7; 7], stage: vec![7.0; 7], hashes: vec![7; 7] };
         let (order, all) =
             (merge(&lanes), planned(loaded, &lanes, 7, Sheet::new(loaded, &lanes, &mut room), &mut scratch));
         prop_assert_eq!(&all.order, &order);
