@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import date
+from itertools import pairwise
 
 import backtape
 import exchange_days
@@ -69,6 +70,37 @@ def test_merge_takes_a_mapping_of_kinds_and_symbols() -> None:
         "trade": {"B": table("trade", rows_[3:])},
     }
     assert merged(backtape.merge(source)) == in_order(rows_)
+
+
+@examples(60)
+@given(
+    st.lists(st.sampled_from("ABC"), max_size=4),
+    st.lists(st.integers(1, 9), min_size=4, max_size=4),
+    st.lists(st.integers(0, 36), max_size=5),
+    st.integers(0, 60),
+)
+def test_how_a_table_is_cut_into_batches_can_not_be_seen(
+    symbols: list[str], lengths: list[int], cuts: list[int], bad: int
+) -> None:
+    """Symbols stand together, reach over a cut, or come again; a bad row is told by its place in the whole."""
+    given_rows = [
+        trade(symbol, at * MINUTE, 0)
+        for place, (symbol, length) in enumerate(zip(symbols, lengths, strict=False))
+        for at in range(10 * place, 10 * place + length)
+    ]
+    whole = table("trade", given_rows, symbol=True)
+    places = [0, *sorted(min(cut, whole.num_rows) for cut in cuts), whole.num_rows]
+    cut = pa.concat_tables([whole.slice(start, end - start) for start, end in pairwise(places)])
+    assert merged(backtape.merge(cut)) == merged(backtape.merge(whole)) == in_order(given_rows)
+    if bad < whole.num_rows:
+        sizes = cut["size"].to_pylist()
+        sizes[bad] = -1.0
+        number = cut.schema.get_field_index("size")
+        kept = cut.set_column(number, "size", pa.array(sizes))
+        parts = [kept.slice(start, end - start) for start, end in pairwise(places)]
+        with pytest.raises(backtape.errors.DataError) as caught:
+            backtape.merge(pa.Table.from_batches([batch for part in parts for batch in part.to_batches()]))
+        assert caught.value.row == bad
 
 
 def test_merge_of_nothing_is_empty() -> None:

@@ -72,7 +72,7 @@ def interval_of_stamps(ts_ns: np.ndarray) -> int:
 
 def mostly_minutes(minutes: int, steps: int) -> bool:
     """Whether stamps are those of 1m bars for sure: so many of the steps between them are one minute."""
-    return 0 < minutes and steps <= 2 * minutes
+    return minutes > 0 and steps <= 2 * minutes
 
 
 def is_canonical(schema: pa.Schema, kind: Kind) -> bool:

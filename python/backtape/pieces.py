@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
@@ -11,14 +10,7 @@ import pyarrow as pa
 from backtape._core import HandedTables, Tapes
 from backtape.model import Kind
 from backtape.repositories.base import Piece
-
-
-@dataclass(frozen=True, slots=True)
-class HandedPiece(Piece):
-    """A table that was handed over already: which one of `tables` it is."""
-
-    tables: HandedTables
-    place: int
+from backtape.repositories.handed import HandedPiece
 
 
 def add_pieces(

@@ -25,8 +25,8 @@ from backtape.normalise import (
     normalise,
     stamps_of,
 )
-from backtape.pieces import HandedPiece
 from backtape.repositories.base import Piece, within
+from backtape.repositories.handed import HandedPiece
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""

@@ -16,8 +16,8 @@ from backtape.repositories.base import Kept, Piece, blaming
 from backtape.repositories.manifest import MANIFEST, Manifest, StoredFile
 from backtape.repositories.store_file import OpenedFile, between
 
-KEPT_BYTES_MAX: Final = 64 * 2**20
-"""Verified files kept for the next read, as stored: intervals of bars share one."""
+KEPT_BYTES_MAX: Final = 8 * 2**20
+"""Verified files kept for the next read, as stored, or one that is longer: intervals of bars share one."""
 
 
 class StoreRepository:

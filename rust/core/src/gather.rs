@@ -1,7 +1,8 @@
 //! Columns of merged events: for each event of an order, one value of its tape.
 
-use crate::loaded::Loaded;
+use crate::loaded::{Counts, Loaded, LoadedTape};
 use crate::merge::Order;
+use crate::window::Window;
 use arrow_buffer::ScalarBuffer;
 use std::ops::Range;
 
@@ -16,6 +17,33 @@ pub fn gather<T: Copy + Default>(order: &Order, events: Range<usize>, columns: &
 /// One value a tape, spread over a range of events.
 pub fn spread<T: Copy>(order: &Order, events: Range<usize>, by_tape: &[T]) -> Vec<T> {
     order.lanes[events].iter().map(|&lane| by_tape[lane as usize]).collect()
+}
+
+/// Base bars of each of a range of events; `None` where each is a bar that was fed.
+pub fn counts(window: &Window, events: Range<usize>) -> Option<Counts> {
+    let is_counted = |tape: &LoadedTape| tape.counts.is_some() || tape.rows.filled.is_some();
+    let tapes = &window.loaded.tapes;
+    let counted: Vec<Option<&LoadedTape>> =
+        tapes.iter().map(|tape| Some(tape).filter(|tape| is_counted(tape))).collect();
+    if counted.iter().all(Option::is_none) {
+        return None;
+    }
+    let len = events.len();
+    let (mut present, mut expected, mut filled) = (vec![1; len], vec![1; len], vec![0; len]);
+    let rows = &window.order.rows[events.clone()];
+    for (event, (&lane, &row)) in window.order.lanes[events].iter().zip(rows).enumerate() {
+        let Some(tape) = counted[lane as usize] else {
+            continue;
+        };
+        let row = row as usize;
+        if let Some(counts) = &tape.counts {
+            (present[event], expected[event]) = (counts.present[row], counts.expected[row]);
+            filled[event] = counts.filled[row];
+        } else if tape.rows.is_filled(row) {
+            (present[event], filled[event]) = (0, 1);
+        }
+    }
+    Some(Counts { present: present.into(), expected: expected.into(), filled: filled.into() })
 }
 
 /// The place of each tape's symbol among the session's symbols; 0 where it has none.

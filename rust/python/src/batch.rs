@@ -8,9 +8,9 @@ use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int8Array, Int64Array
 use arrow_array::{UInt8Array, UInt32Array};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
-use backtape_core::gather::spread;
+use backtape_core::gather::{counts, spread};
 use backtape_core::key::Kind;
-use backtape_core::loaded::LoadedTape;
+use backtape_core::loaded::Counts;
 use backtape_core::window::Window;
 use std::ops::Range;
 use std::sync::Arc;
@@ -136,12 +136,7 @@ impl<'a> Builder<'a> {
     }
 
     fn symbols(&self) -> Result<ArrayRef, ArrowError> {
-        let order = &self.window.order;
-        let ids = if self.keys.symbols_are_tapes {
-            order.lanes.slice(self.events.start, self.len())
-        } else {
-            spread(order, self.events.clone(), &self.keys.symbols).into()
-        };
+        let ids = self.keys.symbols_of(&self.window.order, self.events.clone());
         let ids = UInt32Array::new(ids, self.all_but_boundaries().map(NullBuffer::new));
         Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(ids, Arc::clone(&self.keys.names) as ArrayRef)?))
     }
@@ -155,30 +150,11 @@ impl<'a> Builder<'a> {
 
     /// Base bars present, expected and filled.
     fn counts(&self) -> [ScalarBuffer<u32>; 3] {
-        let tapes = &self.window.loaded.tapes;
-        let is_counted = |tape: &LoadedTape| tape.counts.is_some() || tape.rows.filled.is_some();
-        if !tapes.iter().any(is_counted) {
-            let Constants { ones, zeros, .. } = &self.constants;
-            return [ones, ones, zeros].map(|column| column.slice(0, self.len()));
+        if let Some(Counts { present, expected, filled }) = counts(self.window, self.events.clone()) {
+            return [present, expected, filled];
         }
-        let (mut present, mut expected, mut filled) = (vec![1; self.len()], vec![1; self.len()], vec![0; self.len()]);
-        let counted: Vec<Option<&LoadedTape>> =
-            tapes.iter().map(|tape| Some(tape).filter(|tape| is_counted(tape))).collect();
-        let rows = &self.window.order.rows[self.events.clone()];
-        for (event, (&lane, &row)) in self.lanes.iter().zip(rows).enumerate() {
-            let Some(tape) = counted[lane as usize] else {
-                continue;
-            };
-            let row = row as usize;
-            if let Some(counts) = &tape.counts {
-                present[event] = counts.present[row];
-                expected[event] = counts.expected[row];
-                filled[event] = counts.filled[row];
-            } else if tape.rows.is_filled(row) {
-                (present[event], filled[event]) = (0, 1);
-            }
-        }
-        [present, expected, filled].map(ScalarBuffer::from)
+        let Constants { ones, zeros, .. } = &self.constants;
+        [ones, ones, zeros].map(|column| column.slice(0, self.len()))
     }
 
     fn flags(&self) -> Vec<u8> {

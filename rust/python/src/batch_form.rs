@@ -4,9 +4,11 @@ use crate::batch::schema;
 use arrow_array::StringArray;
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::Schema;
-use backtape_core::gather::symbol_ids;
+use backtape_core::gather::{spread, symbol_ids};
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::loaded::Loaded;
+use backtape_core::merge::Order;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The form of the batches of one replay.
@@ -48,10 +50,11 @@ pub(crate) struct Keys {
     tapes: Vec<TapeKey>,
     /// The session's symbols.
     pub(crate) names: Arc<StringArray>,
+    pub(crate) symbol_names: Arc<[Arc<str>]>,
     /// Each tape's symbol.
-    pub(crate) symbols: Vec<u32>,
+    symbols: Vec<u32>,
     /// Whether the number of a tape that has rows is that of its symbol.
-    pub(crate) symbols_are_tapes: bool,
+    symbols_are_tapes: bool,
     /// The numbers of the kinds.
     pub(crate) kinds: Vec<i8>,
     /// The kind of all rows, where there is one.
@@ -64,13 +67,14 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    fn of(loaded: &Loaded) -> Self {
+    pub(crate) fn of(loaded: &Loaded) -> Self {
         let tapes: Vec<TapeKey> = loaded.tapes.iter().map(|tape| tape.key.clone()).collect();
         let is_row = |key: &&TapeKey| Kind::ROWS.contains(&key.kind);
         let symbols = symbol_ids(loaded);
         let own = tapes.iter().zip(&symbols).enumerate().filter(|(_, (key, _))| is_row(key));
         Self {
             names: Arc::new(StringArray::from_iter_values(loaded.symbols.keys())),
+            symbol_names: loaded.symbols.keys().cloned().collect(),
             symbols_are_tapes: { own }.all(|(tape, (_, &symbol))| tape == symbol as usize),
             symbols,
             kinds: tapes.iter().map(|key| key.kind as i8).collect(),
@@ -79,6 +83,15 @@ impl Keys {
             intervals_ns: tapes.iter().map(|key| key.interval_ns).collect(),
             boundaries: (0..tapes.len()).filter(|&tape| !is_row(&&tapes[tape])).collect(),
             tapes,
+        }
+    }
+
+    /// The symbol of each of a range of events, as its number.
+    pub(crate) fn symbols_of(&self, order: &Order, events: Range<usize>) -> ScalarBuffer<u32> {
+        if self.symbols_are_tapes {
+            order.lanes.slice(events.start, events.len())
+        } else {
+            spread(order, events, &self.symbols).into()
         }
     }
 

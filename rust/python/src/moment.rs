@@ -6,11 +6,10 @@ use crate::interval::interval_name;
 use crate::progress::Progress;
 use crate::tape_names::datetime_in;
 use arrow_buffer::ScalarBuffer;
-use backtape_core::gather::{gather, slice_or_empty, spread, symbol_ids};
+use backtape_core::gather::{counts, gather, slice_or_empty};
 use backtape_core::key::Kind;
-use backtape_core::loaded::{Counts, Loaded, LoadedTape};
+use backtape_core::loaded::{Counts, Loaded};
 use backtape_core::rows::Rows;
-use backtape_core::window::Window;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -50,32 +49,19 @@ fn groups(loaded: &Loaded) -> Vec<Group> {
 }
 
 impl Gathered {
-    fn of(window: &Window) -> Self {
-        let (loaded, order) = (&window.loaded, &window.order);
-        let (all, tapes) = (0..order.len(), &loaded.tapes);
-        let count = |fed: u32, filled: u32, pick: fn(&Counts) -> &ScalarBuffer<u32>| -> ScalarBuffer<u32> {
-            let of_rows = |tape: &LoadedTape| match &tape.counts {
-                Some(counts) => pick(counts).clone(),
-                None => (0..tape.rows.len()).map(|row| if tape.rows.is_filled(row) { filled } else { fed }).collect(),
-            };
-            let held: Vec<ScalarBuffer<u32>> = tapes.iter().map(of_rows).collect();
-            let columns: Vec<&[u32]> = held.iter().map(|counts| &**counts).collect();
-            gather(order, all.clone(), &columns).into()
-        };
-        let derived = tapes.iter().any(|tape| tape.counts.is_some());
+    fn of(progress: &Progress) -> Self {
+        let (window, keys) = (&progress.window, progress.facts.keys(&progress.window.loaded));
+        let (loaded, order, all) = (&window.loaded, &window.order, 0..window.order.len());
+        let tapes = &loaded.tapes;
         let filled: Vec<&[u8]> = tapes.iter().map(|tape| slice_or_empty(tape.rows.filled.as_ref())).collect();
-        let names: Vec<Arc<str>> = loaded.symbols.keys().cloned().collect();
+        let derived = tapes.iter().any(|tape| tape.counts.is_some());
         Self {
             ts_ns: window.ts_ns.clone(),
             values: window.values.clone(),
             filled: filled.iter().any(|filled| !filled.is_empty()).then(|| gather(order, all.clone(), &filled).into()),
-            counts: derived.then(|| Counts {
-                present: count(1, 0, |counts| &counts.present),
-                expected: count(1, 1, |counts| &counts.expected),
-                filled: count(0, 1, |counts| &counts.filled),
-            }),
-            symbol_ids: spread(order, all.clone(), &symbol_ids(loaded)).into(),
-            symbols: names.into(),
+            counts: derived.then(|| counts(window, all.clone())).flatten(),
+            symbol_ids: keys.symbols_of(order, all),
+            symbols: Arc::clone(&keys.symbol_names),
             at_ns: order.at_ns.clone(),
             groups: groups(loaded),
         }
@@ -115,7 +101,7 @@ pub(crate) struct Moments {
 
 impl Moments {
     pub(crate) fn new(py: Python<'_>, progress: Arc<Progress>) -> Self {
-        let gathered = py.detach(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(&progress.window))).clone());
+        let gathered = py.detach(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(&progress))).clone());
         Self { progress, gathered }
     }
 
@@ -129,7 +115,7 @@ impl Moments {
             return Ok(None);
         }
         let start = at_ns[..end].partition_point(|&at| at < last_ns);
-        let gathered = py.detach(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(&progress.window))).clone());
+        let gathered = py.detach(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(progress))).clone());
         let moment = Moment { available_at: last_ns, events: start..end, progress: Arc::clone(progress), gathered };
         Py::new(py, moment).map(Some)
     }

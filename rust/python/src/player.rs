@@ -17,7 +17,7 @@ use backtape_core::loaded::Loaded;
 use backtape_engine::pace::{Run, Waited};
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a wait looks up to hear Ctrl-C. Progress never needs it.
@@ -135,7 +135,13 @@ impl Player {
         };
         let reused = Reused::new(py, &names)?;
         let history = history.iter().map(|session| Arc::clone(&session.get().loaded)).collect();
-        let facts = Arc::new(SessionFacts { session: loaded.session.clone_ref(py), names, reused, history });
+        let facts = Arc::new(SessionFacts {
+            session: loaded.session.clone_ref(py),
+            names,
+            reused,
+            history,
+            keys: OnceLock::new(),
+        });
         let day = &loaded.loaded;
         py.enter(|| {
             let now_ns = self.shared.progress().map_or(day.session.open_ns(), |progress| progress.mark().now_ns);

@@ -1,5 +1,6 @@
 //! Where a replay stands: shared by the consumer, who commits, and by all who read.
 
+use crate::batch_form::Keys;
 use crate::flags::Flags;
 use crate::moment::Gathered;
 use crate::reused::Reused;
@@ -25,6 +26,15 @@ pub(crate) struct SessionFacts {
     pub(crate) reused: Reused,
     /// Sessions before this one, oldest first.
     pub(crate) history: Vec<Arc<Loaded>>,
+    /// What follows from the keys of its tapes, once it is asked for.
+    pub(crate) keys: OnceLock<Keys>,
+}
+
+impl SessionFacts {
+    /// What follows from the keys of the session's tapes.
+    pub(crate) fn keys(&self, loaded: &Loaded) -> &Keys {
+        self.keys.get_or_init(|| Keys::of(loaded))
+    }
 }
 
 /// A window of planned events, and how many of them are committed. To take an event is to store one number.
