@@ -34,7 +34,7 @@ fn is_ordered(key: &TapeKey, ts_ns: &[i64]) -> bool {
     }
 }
 
-/// Whether one row would pass [`check`] as it is. `values`: its numbers in the order of [`Kind::columns`].
+/// Whether one row would pass [`check`](crate::check::check) as it is. `values`: its numbers in the order of [`Kind::columns`].
 pub fn is_clean_row(key: &TapeKey, ts_ns: i64, values: &[f64]) -> bool {
     let mut columns: [&[f64]; COLUMNS_MAX] = [&[]; COLUMNS_MAX];
     for (column, value) in columns.iter_mut().zip(values) {
