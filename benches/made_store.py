@@ -55,7 +55,7 @@ def rows_of(files: list[Path]) -> int:
 
 def make(folder: Path, symbols: int, days: int, minutes: int = DAY_MINUTES) -> None:
     """Ingest so many minutes from each open on."""
-    sessions = list(_sessions(days))
+    sessions = list(sessions_of(days))
     step = max(1, _ROWS_MAX // (symbols * minutes))
     for first in range(0, days, step):
         own = sessions[first : first + step]
@@ -63,7 +63,8 @@ def make(folder: Path, symbols: int, days: int, minutes: int = DAY_MINUTES) -> N
         backtape.ingest(table, folder, start=own[0].label, end=own[-1].label)
 
 
-def _sessions(days: int) -> Iterator[Session]:
+def sessions_of(days: int) -> Iterator[Session]:
+    """The first so many sessions of the made market."""
     exchange, label = calendar("XNYS"), _BEFORE
     for _ in range(days):
         session = exchange.next_session(label)

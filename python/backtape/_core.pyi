@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_session"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_sessions"]
 
 @final
 class Bar:
@@ -682,10 +682,10 @@ class Player:
         """
         Settles the last session where the consumer stands; nothing follows.
         """
-    def foresee(self, /, loaded: LoadedSession, rows: SupportsIndex) -> None:
+    def foresee(self, /, loaded: SupportsGetItem[int, LoadedSession], rows: SupportsIndex) -> None:
         """
-        Says that a session comes next, after all that were begun or foreseen: its first events, about `rows` of them, are
-        planned meanwhile.
+        Says which sessions come next, after all that were begun or foreseen: the first events of each, about `rows` of
+        them, are planned meanwhile.
         """
     def grow(self, /, loaded: LoadedSession) -> None:
         """
@@ -1146,12 +1146,12 @@ def interval_ns(interval: str) -> int:
     Raises `IntervalError` for another form, zero, or longer than a day.
     """
 
-def load_session(session: Any, tapes: Tapes, *, hours: str, grace_ns: SupportsIndex, derived_ns: SupportsGetItem[int, SupportsIndex], on_bad_rows: str, flat_ns: SupportsIndex = 0, late_fills: bool = False, catch_up_until_ns: SupportsIndex | None = None, until_ns: SupportsIndex | None = None) -> LoadedSession:
+def load_sessions(sessions: SupportsGetItem[int, tuple[Any, SupportsIndex | None, SupportsIndex | None]], tapes: Tapes, *, hours: str, grace_ns: SupportsIndex, derived_ns: SupportsGetItem[int, SupportsIndex], on_bad_rows: str, flat_ns: SupportsIndex = 0, late_fills: bool = False) -> list[LoadedSession]:
     """
-    Makes a session ready to play from the rows that belong to its range.
+    Makes sessions ready to play from the rows that belong to the range of each, as many as can be, the first at least.
 
-    `session`: the trading day, with label, spans, range and is_half_day. `derived_ns`: intervals of bars to derive.
-    `flat_ns`: how much of a gap is bridged with flat bars, 0 for none. `late_fills`: whether bars may be filled in later.
-    `catch_up_until_ns`, `until_ns`: events known before the first are catch-up; those known at the second or later are
-    not delivered. Raises the subclass of `DataError` or `ConfigError` that names the fault.
+    `sessions`: the trading days, with label, spans, range and is_half_day, each with two bounds or None: events known
+    before the first are catch-up; those known at the second or later are not delivered. `derived_ns`: intervals of bars
+    to derive. `flat_ns`: how much of a gap is bridged with flat bars, 0 for none. `late_fills`: whether bars may be filled
+    in later. Raises the subclass of `DataError` or `ConfigError` that names the fault of the first one.
     """

@@ -11,7 +11,7 @@ from backtape.calendars import Calendar, Session
 from backtape.checks import Check, Checks
 from backtape.feeding import FedStreams
 from backtape.prefetch import Prefetch
-from backtape.session import SessionLoader
+from backtape.session import Bounded, SessionLoader
 from backtape.splits import Splits
 from backtape.timers import Timers
 from backtape.trailing import Trailing
@@ -34,6 +34,18 @@ class Pacing:
     chunk_rows: int | None = None
     timeout_s: float | None = 60.0
     splits: Splits = field(default_factory=Splits)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Sessions that are loaded in one go: those of the replay from a place on, or one before it (no place)."""
+
+    sessions: tuple[Session, ...]
+    place: int | None
+
+    def __str__(self) -> str:
+        labels = [str(session.label) for session in self.sessions]
+        return labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
 
 
 Played = Generator[Chunk, None, LoadedSession | None]
@@ -65,10 +77,9 @@ class Flow:
         self._streams = streams
         self._check_ns = check_ns
         self._history = Trailing(loader, exchange, pacing.splits, pacing.history)
-        self._prefetch: Prefetch[str, LoadedSession | Tapes] = Prefetch(
+        self._prefetch: Prefetch[_Asked, list[LoadedSession] | list[Tapes]] = Prefetch(
             self._load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
         )
-        self._before: dict[str, Session] = {}
         self._rows = 0
         self._index = {str(session.label): index for index, session in enumerate(played.sessions)}
 
@@ -84,13 +95,7 @@ class Flow:
     def chunks(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
         """All chunks of the replay, in order; the consumer's thread does the work."""
         self._rows = rows
-        is_loaded = self._load_history()
-        for index, session in enumerate(self._sessions if is_loaded else ()):
-            ready = self._prefetch.take(str(session.label))
-            if ready is None:
-                break
-            if self._pacing.prefetch and index + 1 < len(self._sessions):
-                self._prefetch.start(str(self._sessions[index + 1].label))
+        for session, ready in self._loaded() if self._load_history() else ():
             if isinstance(ready, LoadedSession):
                 played = yield from self._play(ready, rows, whole)
             else:
@@ -99,6 +104,21 @@ class Flow:
                 break
             self._history.append(played)
         self._player.finish()
+
+    def _loaded(self) -> Iterator[tuple[Session, LoadedSession | Tapes]]:
+        """Session after session; those that come next are loaded meanwhile."""
+        asked = _Asked(self._sessions[:1], 0)
+        while asked.sessions and (ready := self._prefetch.take(asked)) is not None:
+            now = asked.sessions[: len(ready)]
+            place = (asked.place or 0) + len(now)
+            asked = _Asked(self._sessions[place : place + self._at_once(ready[-1])], place)
+            if self._pacing.prefetch and asked.sessions:
+                self._prefetch.start(asked)
+            yield from zip(now, ready, strict=True)
+
+    def _at_once(self, before: LoadedSession | Tapes) -> int:
+        """How many sessions are loaded in one go after this one."""
+        return self._loader.at_once(before) if self._pacing.prefetch and isinstance(before, LoadedSession) else 1
 
     def _play(self, loaded: LoadedSession, rows: int, whole: bool) -> Played:
         """One session that is known whole."""
@@ -190,15 +210,13 @@ class Flow:
             if self._player.wait_for_timer(at_ns):
                 self._set_off(at_ns)
 
-    def _load(self, label: str) -> LoadedSession | Tapes:
-        before = self._before.get(label)
-        if before is not None:
-            return self._loader.load_history(before)
-        index = self._index[label]
-        session = self._sessions[index]
+    def _load(self, asked: _Asked) -> list[LoadedSession] | list[Tapes]:
+        if asked.place is None:
+            return [self._loader.load_history(session) for session in asked.sessions]
         if len(self._streams):
-            return self._loader.load_beside_fed(session)
-        loaded = self._loader.load(session, **self._bounds(index))
+            return [self._loader.load_beside_fed(session) for session in asked.sessions]
+        bounded = [Bounded(one, **self._bounds(asked.place + more)) for more, one in enumerate(asked.sessions)]
+        loaded = self._loader.load_several(bounded)
         self._player.foresee(loaded, self._rows)
         return loaded
 
@@ -208,7 +226,7 @@ class Flow:
         if known_ns is not None:
             until_ns = bounds["until_ns"]
             bounds["until_ns"] = known_ns if until_ns is None else min(until_ns, known_ns)
-        return self._loader.made_ready(tapes, session, late_fills=self._loader.fills_late, **bounds)
+        return self._loader.made_ready(tapes, Bounded(session, **bounds), late_fills=self._loader.fills_late)
 
     def _bounds(self, index: int) -> dict[str, int | None]:
         return {
@@ -225,10 +243,11 @@ class Flow:
                 break
             before.append(self._exchange.previous_session(label))
             label = before[-1].label
-        self._before.update((str(session.label), session) for session in reversed(before))
-        for known_as in self._before:
-            loaded = self._prefetch.take(known_as)
-            if not isinstance(loaded, LoadedSession):
+        for session in reversed(before):
+            ready = self._prefetch.take(_Asked((session,), None))
+            if ready is None:
                 return False
-            self._history.append(loaded)
+            for loaded in ready:
+                if isinstance(loaded, LoadedSession):
+                    self._history.append(loaded)
         return True

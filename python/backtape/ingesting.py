@@ -26,7 +26,7 @@ from backtape.repositories.base import Repository
 from backtape.repositories.destinations import Destination, destination_of
 from backtape.repositories.sql_address import masked
 from backtape.request import Request
-from backtape.session import SessionLoader
+from backtape.session import Bounded, SessionLoader
 from backtape.sources import Source, repository_of
 from backtape.window import When, window
 
@@ -200,7 +200,7 @@ class Intake:
             RepositoryError: the source failed.
         """
         player = Player([kind], self._zone, 0.0)
-        player.begin(self._loaders[kind].load(session), [])
+        player.begin(self._loaders[kind].load(Bounded(session)), [])
         names = ["ts", "symbol", *NUMBERS[kind], *(["interval_ns"] if kind == "bar" else [])]
         batches = []
         while (chunk := player.next_chunk(_CHUNK_ROWS, True)) is not None:

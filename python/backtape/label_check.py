@@ -77,6 +77,11 @@ class LabelCheck:
         asked = request.on_label != "ignore"
         self._left = [both[place % len(both)] for place in range(_SESSIONS_MAX)] if both and asked else []
 
+    @property
+    def asks(self) -> bool:
+        """Whether trades are still to be looked at."""
+        return bool(self._left)
+
     def witness(self, session: Session) -> Witness | None:
         """What shall be picked from the rows of a session as they are read; None once enough is known."""
         return Witness(self._left[0], session.open_ns) if self._left else None

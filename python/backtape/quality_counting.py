@@ -12,7 +12,7 @@ from backtape._core import LoadedSession, Tapes
 from backtape.calendars import Session
 from backtape.filling import Filler
 from backtape.quality_causes import CAUSES, TradesBeside, places_in
-from backtape.session import SessionLoader
+from backtape.session import Bounded, SessionLoader
 
 NO_STAMP: Final = -(2**63)
 """Stands for the first and last bar of a cell that has none."""
@@ -107,7 +107,7 @@ class Counter:
 
     def _count(self, cells: Cells, index: int, session: Session) -> Gaps:
         tapes = self._loader.rows(session)
-        loaded = self._loader.made_ready(tapes, session)
+        loaded = self._loader.made_ready(tapes, Bounded(session))
         found = self._tally(loaded)
         if not found:
             return self._gaps(loaded, index)
@@ -153,7 +153,7 @@ class Counter:
     def _outside_the_day(self, tapes: Tapes, session: Session) -> np.ndarray:
         """How many bars of each symbol lie outside open and close, where those of a lunch break lie inside."""
         whole = replace(session, spans=((session.open_ns, session.close_ns),))
-        outside: np.ndarray = self._tally(self._loader.made_ready(tapes, whole))["numbers"][4]
+        outside: np.ndarray = self._tally(self._loader.made_ready(tapes, Bounded(whole)))["numbers"][4]
         return outside
 
     def _gaps(self, loaded: LoadedSession, index: int) -> Gaps:
@@ -175,7 +175,7 @@ class Counter:
         self._loader.fills.append(outcome)
         if with_fills is None:
             return gaps
-        left = self._gaps(self._loader.made_ready(with_fills, session), 0)
+        left = self._gaps(self._loader.made_ready(with_fills, Bounded(session)), 0)
         place = places_in(gaps.symbol, gaps.start, gaps.end, left.symbol, left.start)
         missing = np.bincount(place, left.missing, len(gaps)).astype(np.int32)
         return replace(gaps, missing=missing, filled=gaps.missing - missing)

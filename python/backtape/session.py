@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from backtape._core import LoadedSession, Tapes, load_session
+from backtape._core import LoadedSession, Tapes, load_sessions
 from backtape.calendars import Session
 from backtape.checks import Check
-from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, UnknownSymbolError
+from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, LabelError, UnknownSymbolError
 from backtape.filling import Filler, FillOutcome, Gap
 from backtape.label_check import LabelCheck, Witness
 from backtape.model import Kind, TapeInfo, interval_name
@@ -20,6 +20,19 @@ from backtape.repositories.memory import MemoryRepository
 from backtape.request import Request
 
 _ALWAYS = (-(2**63), 2**63 - 1)
+_BYTES_AT_ONCE = 1 << 20
+_SESSIONS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A session and what is delivered of it: events known before the first bound are catch-up, those known at the
+    second or later are not delivered (ns UTC).
+    """
+
+    session: Session
+    catch_up_until_ns: int | None = None
+    until_ns: int | None = None
 
 
 class SessionLoader:
@@ -79,23 +92,43 @@ class SessionLoader:
         """What it was asked for."""
         return self._request
 
-    def load(
-        self, session: Session, *, catch_up_until_ns: int | None = None, until_ns: int | None = None
-    ) -> LoadedSession:
+    def at_once(self, before: LoadedSession) -> int:
+        """How many sessions like the one before are worth being loaded in one go. It is one where each is asked for by
+        itself: of a store that takes its time, or of one that fills gaps.
+        """
+        if self._resident is None or self._filler is not None or self._labels.asks:
+            return 1
+        return max(1, min(_SESSIONS_AT_ONCE, _BYTES_AT_ONCE // max(1, before.bytes)))
+
+    def load_several(self, asked: Sequence[Bounded]) -> list[LoadedSession]:
+        """Return sessions ready to play, as many as can be, the first at least; see `load`."""
+        if len(asked) == 1:
+            return [self.load(asked[0])]
+        found: list[LoadedSession] = []
+        for one, loaded in zip(asked, self._made_ready(self.rows(asked[0].session), asked), strict=False):
+            try:
+                self._labels.check(loaded, one.session, None)
+            except LabelError:
+                if not found:
+                    raise
+                break
+            found.append(loaded)
+        return found
+
+    def load(self, asked: Bounded) -> LoadedSession:
         """Return a session ready to play.
 
         Raises:
             DataError: rows that cannot be replayed as they are.
             RepositoryError: the repository failed.
         """
+        session = asked.session
         witness = self._labels.witness(session)
         tapes = self.rows(session, witness)
-        loaded = self.made_ready(tapes, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
+        loaded = self.made_ready(tapes, asked)
         self._labels.check(loaded, session, witness)
         filled = self._filled(session, loaded, tapes)
-        if filled is not None:
-            loaded = self.made_ready(filled, session, catch_up_until_ns=catch_up_until_ns, until_ns=until_ns)
-        return loaded
+        return loaded if filled is None else self.made_ready(filled, asked)
 
     def load_beside_fed(self, session: Session) -> Tapes:
         """Return the repository's rows of a session of which other tapes are fed, its gaps filled.
@@ -108,7 +141,7 @@ class SessionLoader:
         tapes = self.rows(session, witness)
         if not self.tapes:
             return tapes
-        loaded = self.made_ready(tapes, session)
+        loaded = self.made_ready(tapes, Bounded(session))
         self._labels.check(loaded, session, witness)
         return self._filled(session, loaded, tapes) or tapes
 
@@ -153,24 +186,19 @@ class SessionLoader:
         """Return the bars of a session before the replay."""
         request = replace(self._request, kinds=("bar",))
         tapes = self._resident if self._resident is not None else self._read(request, *session.range)
-        return self.made_ready(tapes, session)
+        return self.made_ready(tapes, Bounded(session))
 
-    def made_ready(
-        self,
-        tapes: Tapes,
-        session: Session,
-        *,
-        catch_up_until_ns: int | None = None,
-        until_ns: int | None = None,
-        late_fills: bool = False,
-    ) -> LoadedSession:
+    def made_ready(self, tapes: Tapes, asked: Bounded, *, late_fills: bool = False) -> LoadedSession:
         """Return rows of a session, ready to play: within hours, with gaps known and derived bars.
 
         `late_fills`: whether bars may be filled in while it plays.
         """
+        return self._made_ready(tapes, [asked], late_fills=late_fills)[0]
+
+    def _made_ready(self, tapes: Tapes, asked: Sequence[Bounded], *, late_fills: bool = False) -> list[LoadedSession]:
         request = self._request
-        return load_session(
-            session,
+        return load_sessions(
+            [(one.session, one.catch_up_until_ns, one.until_ns) for one in asked],
             tapes,
             hours=request.hours,
             grace_ns=request.grace_ns,
@@ -178,8 +206,6 @@ class SessionLoader:
             on_bad_rows=request.on_bad_rows,
             flat_ns=request.flat_ns,
             late_fills=late_fills,
-            catch_up_until_ns=catch_up_until_ns,
-            until_ns=until_ns,
         )
 
     def rows(self, session: Session, witness: Witness | None = None) -> Tapes:

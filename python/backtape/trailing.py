@@ -15,7 +15,7 @@ from backtape._core import Columns, LoadedSession, Player, SymbolData, Tapes
 from backtape.calendars import Calendar, Session
 from backtape.errors import IntervalError
 from backtape.model import interval_name
-from backtape.session import SessionLoader
+from backtape.session import Bounded, SessionLoader
 from backtape.splits import Splits, adjusted
 
 _PRICES = ("open", "high", "low", "close")
@@ -81,7 +81,7 @@ class Trailing:
         tapes = Tapes()
         for ns, by_symbol in found.items():
             _add(tapes, ns, by_symbol, shares, raw.session.spans)
-        return self._loader.made_ready(tapes, raw.session)
+        return self._loader.made_ready(tapes, Bounded(raw.session))
 
 
 class _Bars:

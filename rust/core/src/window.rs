@@ -23,6 +23,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.starts.iter().zip(&self.ends).map(|(from, to)| to - from).sum()
+    }
+
     /// Works the window out. It knows nothing of other windows: any thread may do it, at any time.
     pub fn done(self, scratch: &mut Scratch) -> Sketch {
         let Self { loaded, starts, ends, place, sheet } = self;

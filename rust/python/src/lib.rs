@@ -68,7 +68,7 @@ mod _core {
     #[pymodule_export]
     use crate::quote::Quote;
     #[pymodule_export]
-    use crate::session::{LoadedSession, load_session};
+    use crate::session::{LoadedSession, load_sessions};
     #[pymodule_export]
     use crate::symbol_data::{Changes, Gap, SymbolData};
     #[pymodule_export]

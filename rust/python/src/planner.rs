@@ -16,6 +16,8 @@ const THREADS: usize = 2;
 const AHEAD: usize = 2;
 /// Of a session that comes next only the first one: more would keep more memory.
 const AHEAD_OF_NEXT: usize = 1;
+/// A window of so few rows is worked out on the spot: to hand it to another thread and back would take longer.
+const FEW_ROWS: usize = 2_048;
 
 enum Planned {
     Begun(Begun<Sketch>),
@@ -60,6 +62,7 @@ struct State {
     /// Windows of the sessions that come next, session by session.
     foreseen: VecDeque<Vec<Planned>>,
     ahead: Option<Ahead<Job, Sketch>>,
+    scratch: Scratch,
 }
 
 impl Planner {
@@ -136,14 +139,17 @@ impl State {
         self.next.pop_front()
     }
 
-    /// Where the system gives no thread, work is done on the spot.
+    /// Where the system gives no thread, all work is done on the spot.
     fn planned(&mut self, job: Job) -> Planned {
+        if job.rows() <= FEW_ROWS {
+            return Planned::Done(job.done(&mut self.scratch));
+        }
         if self.ahead.is_none() {
             self.ahead = Ahead::new("backtape-plan", THREADS, Job::done).ok();
         }
         let Some(ahead) = &self.ahead else {
-            return Planned::Done(job.done(&mut Scratch::default()));
+            return Planned::Done(job.done(&mut self.scratch));
         };
-        ahead.begin(job).map_or_else(|job| Planned::Done(job.done(&mut Scratch::default())), Planned::Begun)
+        ahead.begin(job).map_or_else(|job| Planned::Done(job.done(&mut self.scratch)), Planned::Begun)
     }
 }

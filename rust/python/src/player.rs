@@ -119,11 +119,15 @@ impl Player {
         })
     }
 
-    /// Says that a session comes next, after all that were begun or foreseen: its first events, about `rows` of them, are
-    /// planned meanwhile.
-    fn foresee(&self, py: Python<'_>, loaded: &LoadedSession, rows: usize) {
-        let loaded = Arc::clone(&loaded.loaded);
-        py.detach(|| self.planner.foresee(loaded, rows));
+    /// Says which sessions come next, after all that were begun or foreseen: the first events of each, about `rows` of
+    /// them, are planned meanwhile.
+    fn foresee(&self, py: Python<'_>, loaded: Vec<Bound<'_, LoadedSession>>, rows: usize) {
+        let next: Vec<_> = loaded.iter().map(|session| Arc::clone(&session.get().loaded)).collect();
+        py.detach(|| {
+            for loaded in next {
+                self.planner.foresee(loaded, rows);
+            }
+        });
     }
 
     /// Takes up a session; the one before is settled. `history`: sessions before it, oldest first.

@@ -35,19 +35,21 @@ pub(crate) fn spans_of(py: Python<'_>, pairs: &[(i64, i64)]) -> PyResult<Vec<Spa
     pairs.iter().map(span).collect()
 }
 
-/// Makes a session ready to play from the rows that belong to its range.
+/// A session, and the bounds of what is delivered of it.
+type Asked<'py> = (Bound<'py, PyAny>, Option<i64>, Option<i64>);
+
+/// Makes sessions ready to play from the rows that belong to the range of each, as many as can be, the first at least.
 ///
-/// `session`: the trading day, with label, spans, range and is_half_day. `derived_ns`: intervals of bars to derive.
-/// `flat_ns`: how much of a gap is bridged with flat bars, 0 for none. `late_fills`: whether bars may be filled in later.
-/// `catch_up_until_ns`, `until_ns`: events known before the first are catch-up; those known at the second or later are
-/// not delivered. Raises the subclass of `DataError` or `ConfigError` that names the fault.
+/// `sessions`: the trading days, with label, spans, range and is_half_day, each with two bounds or None: events known
+/// before the first are catch-up; those known at the second or later are not delivered. `derived_ns`: intervals of bars
+/// to derive. `flat_ns`: how much of a gap is bridged with flat bars, 0 for none. `late_fills`: whether bars may be filled
+/// in later. Raises the subclass of `DataError` or `ConfigError` that names the fault of the first one.
 #[pyfunction]
-#[pyo3(signature = (session, tapes, *, hours, grace_ns, derived_ns, on_bad_rows, flat_ns=0, late_fills=false,
-                    catch_up_until_ns=None, until_ns=None))]
+#[pyo3(signature = (sessions, tapes, *, hours, grace_ns, derived_ns, on_bad_rows, flat_ns=0, late_fills=false))]
 #[expect(clippy::too_many_arguments, reason = "named in Python")]
-pub(crate) fn load_session(
+pub(crate) fn load_sessions(
     py: Python<'_>,
-    session: &Bound<'_, PyAny>,
+    sessions: Vec<Asked<'_>>,
     tapes: &Bound<'_, Tapes>,
     hours: &str,
     grace_ns: i64,
@@ -55,31 +57,50 @@ pub(crate) fn load_session(
     on_bad_rows: &str,
     flat_ns: i64,
     late_fills: bool,
-    catch_up_until_ns: Option<i64>,
-    until_ns: Option<i64>,
-) -> PyResult<LoadedSession> {
-    let label: String = session.getattr("label")?.str()?.extract()?;
-    let pairs: Vec<(i64, i64)> = session.getattr("spans")?.extract()?;
-    let range: (i64, i64) = session.getattr("range")?.extract()?;
-    let half_day: bool = session.getattr("is_half_day")?.extract()?;
-    let spans = spans_of(py, &pairs)?;
-    let settings = Settings {
-        hours: hours_of(py, hours)?,
+) -> PyResult<Vec<LoadedSession>> {
+    let (hours, on_bad) = (hours_of(py, hours)?, on_bad_of(py, on_bad_rows)?);
+    let common = Settings {
+        hours,
         derived_ns,
         flat_ns,
         late_fills,
-        on_bad: on_bad_of(py, on_bad_rows)?,
-        catch_up_until_ns: catch_up_until_ns.unwrap_or(i64::MIN),
-        until_ns: until_ns.unwrap_or(i64::MAX),
+        on_bad,
+        catch_up_until_ns: i64::MIN,
+        until_ns: i64::MAX,
     };
+    let days = sessions.iter().map(|(session, ..)| day_of(session, grace_ns)).collect::<PyResult<Vec<Day>>>()?;
+    let bounds: Vec<_> = sessions.iter().map(|&(_, catch_up_until_ns, until_ns)| (catch_up_until_ns, until_ns)).collect();
     let tapes = tapes.get();
     let loaded = py.enter(|| {
-        let range = Span::new(range.0, range.1)?;
-        let day = Day::new(label.into(), spans, range, grace_ns, half_day)?;
         let tapes = Arc::clone(&tapes.lock());
-        Loaded::new(day, &tapes, &settings)
+        let mut ready = Vec::with_capacity(days.len());
+        for (day, (catch_up_until_ns, until_ns)) in days.into_iter().zip(bounds) {
+            let settings = Settings {
+                catch_up_until_ns: catch_up_until_ns.unwrap_or(i64::MIN),
+                until_ns: until_ns.unwrap_or(i64::MAX),
+                ..common.clone()
+            };
+            match Loaded::new(day, &tapes, &settings) {
+                Ok(loaded) => ready.push(Arc::new(loaded)),
+                Err(fault) if ready.is_empty() => return Err(fault),
+                Err(_) => break,
+            }
+        }
+        Ok(ready)
     })?;
-    Ok(LoadedSession { loaded: Arc::new(loaded), session: session.clone().unbind() })
+    let with_session = |(loaded, (session, ..)): (_, Asked<'_>)| LoadedSession { loaded, session: session.unbind() };
+    Ok(loaded.into_iter().zip(sessions).map(with_session).collect())
+}
+
+fn day_of(session: &Bound<'_, PyAny>, grace_ns: i64) -> PyResult<Day> {
+    let py = session.py();
+    let label: String = session.getattr("label")?.str()?.extract()?;
+    let pairs: Vec<(i64, i64)> = session.getattr("spans")?.extract()?;
+    let (start_ns, end_ns): (i64, i64) = session.getattr("range")?.extract()?;
+    let half_day: bool = session.getattr("is_half_day")?.extract()?;
+    let spans = spans_of(py, &pairs)?;
+    let day = Span::new(start_ns, end_ns).and_then(|range| Day::new(label.into(), spans, range, grace_ns, half_day));
+    day.map_err(|error| to_python(py, &error))
 }
 
 #[pymethods]

@@ -1,0 +1,85 @@
+"""Short sessions of tables in memory are loaded many at a time. Nothing of that is to be seen but the time it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import backtape
+import exchange_days
+import numpy as np
+import pyarrow as pa
+import pytest
+from backtape._core import load_sessions
+from backtape.errors import LabelError
+from oracles import MINUTE
+
+DAYS = exchange_days.days("XNYS", "2013-09-03", "2013-12-31")
+BARS = [(day.close - day.open) // MINUTE for day in DAYS]
+
+
+def bars(odd: int | None = None) -> pa.Table:
+    """Bars of every session; those of one session a minute too late."""
+    stamps: list[int] = []
+    for number, day in enumerate(DAYS):
+        by = MINUTE * (number == odd)
+        stamps += range(day.open + by, day.close + by, MINUTE)
+    price = np.arange(1.0, len(stamps) + 1)
+    numbers = dict.fromkeys(("open", "high", "low", "close", "volume"), price)
+    return pa.table({"ts": pa.array(stamps, pa.timestamp("ns", "UTC")), **numbers})
+
+
+def played(given: pa.Table, *, prefetch: bool = True, history: int = 0) -> tuple[list[tuple[object, ...]], str]:
+    replay = backtape.replay({"IBM": given}, prefetch=prefetch, history=history, derived=("5m",))
+    seen: list[tuple[object, ...]] = []
+    for event in replay:
+        own = (event.close, event.interval) if isinstance(event, backtape.Bar) else ()
+        before = len(replay.data["IBM"].history("1m")) if history else 0
+        seen.append((type(event), event.ts, replay.now_ns, replay.session, replay.phase, before, *own))
+    assert replay.ledger.total.delivered == len(given)
+    return seen, replay.digest
+
+
+@pytest.mark.parametrize("history", [0, 3])
+def test_the_stream_is_that_of_one_session_at_a_time(history: int) -> None:
+    assert played(bars(), history=history) == played(bars(), prefetch=False, history=history)
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2, 40, len(DAYS) - 1])
+def test_a_fault_is_raised_where_its_session_is_reached_and_not_before(odd: int) -> None:
+    replay = backtape.replay({"IBM": bars(odd)})
+    events = iter(replay)
+    for number, count in enumerate(BARS[:odd]):
+        own = list(islice(events, count + 2))
+        assert (len(own), replay.session and replay.session.label) == (count + 2, DAYS[number].label)
+    with pytest.raises(LabelError) as caught:
+        next(events)
+    assert caught.value.session == DAYS[odd].label
+
+
+def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: object) -> list[int]:
+    """How many sessions were loaded in each go of a replay."""
+    counts: list[int] = []
+
+    def counted(asked: Sequence[object], *arguments: object, **more: object) -> object:
+        counts.append(len(asked))
+        return load_sessions(asked, *arguments, **more)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr("backtape.session.load_sessions", counted)
+    played_all = backtape.replay(given, **settings)  # type: ignore[arg-type]
+    assert played_all.to_arrow().num_rows == sum(BARS) + 2 * len(DAYS)
+    return counts
+
+
+def test_only_short_sessions_in_memory_are_loaded_many_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = {"IBM": bars()}
+    counts = loaded_at_once(monkeypatch, given)
+    assert (counts[0], sum(counts)) == (1, len(DAYS)), "the first event waits for no more than its own session"
+    assert counts[1] == (1 << 20) // (BARS[0] * 48 + 16), "a megabyte: 48 bytes a bar, and the session's open and close"
+    assert loaded_at_once(monkeypatch, given, prefetch=False) == [1] * len(DAYS)
+    assert set(loaded_at_once(monkeypatch, given, fill=given)) == {1}, "each session's gaps are asked for alone"
+    backtape.ingest(given, tmp_path / "store")
+    assert set(loaded_at_once(monkeypatch, tmp_path / "store")) == {1}, "a store takes its time"
