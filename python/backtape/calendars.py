@@ -97,6 +97,7 @@ class Calendar:
 
     def __init__(self, table: CalendarTable) -> None:
         self._table = table
+        self._made: dict[int, Session] = {}
         self.name: Final = table.name
         self.zone: Final = ZoneInfo(table.zone)
         self.grace_ns: Final = grace_ns_of(table.name)
@@ -155,6 +156,12 @@ class Calendar:
         return self._session(index)
 
     def _session(self, index: int) -> Session:
+        session = self._made.get(index)
+        if session is None:
+            session = self._made.setdefault(index, self._session_of_row(index))
+        return session
+
+    def _session_of_row(self, index: int) -> Session:
         table = self._table
         spans = slice(int(table.first_span[index]), int(table.first_span[index + 1]))
         starts, ends = table.span_start_ns[spans].tolist(), table.span_end_ns[spans].tolist()
