@@ -1,4 +1,4 @@
-"""Short sessions of tables in memory are loaded many at a time. Nothing of that is to be seen but the time it takes."""
+"""Short sessions are loaded many at a time. Nothing of that is to be seen but the time it takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from backtape._core import load_sessions
-from backtape.errors import LabelError
+from backtape.errors import LabelError, RepositoryError
 from oracles import MINUTE
 
 DAYS = exchange_days.days("XNYS", "2013-09-03", "2013-12-31")
@@ -72,14 +72,29 @@ def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: o
     return counts
 
 
-def test_only_short_sessions_in_memory_are_loaded_many_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_more_and_more_short_sessions_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("backtape.session._SECONDS_AT_ONCE", 60.0)  # however slow the machine is
     given = {"IBM": bars()}
-    counts = loaded_at_once(monkeypatch, given)
-    assert (counts[0], sum(counts)) == (1, len(DAYS)), "the first event waits for no more than its own session"
-    assert counts[1] == (1 << 20) // (BARS[0] * 48 + 16), "a megabyte: 48 bytes a bar, and the session's open and close"
-    assert loaded_at_once(monkeypatch, given, prefetch=False) == [1] * len(DAYS)
-    assert set(loaded_at_once(monkeypatch, given, fill=given)) == {1}, "each session's gaps are asked for alone"
+    megabyte = (1 << 20) // (BARS[0] * 48 + 16)  # a bar; the session's open and close
+    counts = [1, 8, megabyte, len(DAYS) - 9 - megabyte]
     backtape.ingest(given, tmp_path / "store")
-    assert set(loaded_at_once(monkeypatch, tmp_path / "store")) == {1}, "a store takes its time"
+    for source in (given, tmp_path / "store"):
+        assert loaded_at_once(monkeypatch, source) == counts, "the first event waits for no more than its own session"
+        assert loaded_at_once(monkeypatch, source, prefetch=False) == [1] * len(DAYS)
+        assert set(loaded_at_once(monkeypatch, source, fill=given)) == {1}, "each session's gaps are asked for alone"
+
+
+def test_a_source_that_takes_its_time_gives_one_session_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backtape.session._SECONDS_AT_ONCE", 1e-6)
+    assert loaded_at_once(monkeypatch, {"IBM": bars()}) == [1] * len(DAYS)
+
+
+def test_of_several_sessions_those_before_a_damaged_one_are_played(tmp_path: Path) -> None:
+    backtape.ingest({"IBM": bars()}, tmp_path / "store")
+    repository = backtape.open(tmp_path / "store")
+    damaged = sorted((tmp_path / "store").glob("bars/*.parquet"))[20]
+    damaged.write_bytes(bytes(damaged.stat().st_size))
+    events = iter(backtape.replay(repository))
+    assert len(list(islice(events, sum(BARS[:20]) + 40))) == sum(BARS[:20]) + 40
+    with pytest.raises(RepositoryError, match=damaged.name):
+        next(events)

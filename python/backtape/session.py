@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import threading
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from backtape._core import LoadedSession, Tapes, load_sessions
 from backtape.calendars import Session
 from backtape.checks import Check
-from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, LabelError, UnknownSymbolError
+from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, UnknownSymbolError
 from backtape.filling import Filler, FillOutcome, Gap
 from backtape.label_check import LabelCheck, Witness
 from backtape.model import Kind, TapeInfo, interval_name
@@ -22,6 +24,9 @@ from backtape.request import Request
 _ALWAYS = (-(2**63), 2**63 - 1)
 _BYTES_AT_ONCE = 1 << 20
 _SESSIONS_AT_ONCE = 64
+_SECONDS_AT_ONCE = 0.25
+_GROWTH = 8
+"""Times as many sessions are loaded in one go as in the one before."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class SessionLoader:
         self.tapes = _asked_for(repository, request, within_ns) if repository is not None else ()
         self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
         self._labels = LabelCheck(request, self.tapes)
+        self._loaded_at_once = 1
+        self._session_s = 0.0
         self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
 
     def check_fed(self, tape: TapeInfo, kinds: tuple[Kind, ...]) -> None:
@@ -93,27 +100,33 @@ class SessionLoader:
         return self._request
 
     def at_once(self, before: LoadedSession) -> int:
-        """How many sessions like the one before are worth being loaded in one go. It is one where each is asked for by
-        itself: of a store that takes its time, or of one that fills gaps.
+        """How many sessions like the one before are worth being loaded in one go: short ones, of a repository that is
+        quick. It is one where each is looked at by itself, for gaps to fill or for its label.
         """
-        if self._resident is None or self._filler is not None or self._labels.asks:
+        if self._filler is not None or self._labels.asks:
             return 1
-        return max(1, min(_SESSIONS_AT_ONCE, _BYTES_AT_ONCE // max(1, before.bytes)))
+        quick = int(_SECONDS_AT_ONCE / max(self._session_s, 1e-9))
+        few = _BYTES_AT_ONCE // max(before.bytes, 1)
+        return max(1, min(self._loaded_at_once * _GROWTH, _SESSIONS_AT_ONCE, few, quick))
 
     def load_several(self, asked: Sequence[Bounded]) -> list[LoadedSession]:
-        """Return sessions ready to play, as many as can be, the first at least; see `load`."""
-        if len(asked) == 1:
-            return [self.load(asked[0])]
+        """Return sessions that follow each other, ready to play: as many as can be, the first at least; see `load`."""
+        begun_s = time.perf_counter()
         found: list[LoadedSession] = []
-        for one, loaded in zip(asked, self._made_ready(self.rows(asked[0].session), asked), strict=False):
-            try:
-                self._labels.check(loaded, one.session, None)
-            except LabelError:
-                if not found:
-                    raise
-                break
-            found.append(loaded)
+        if len(asked) > 1:
+            # Loaded by itself, each session shows whether the fault is its own.
+            with contextlib.suppress(Exception):
+                self._load_together(asked, found)
+        found = found or [self.load(asked[0])]
+        self._loaded_at_once, self._session_s = len(found), (time.perf_counter() - begun_s) / len(found)
         return found
+
+    def _load_together(self, asked: Sequence[Bounded], found: list[LoadedSession]) -> None:
+        within = asked[0].session.range[0], asked[-1].session.range[1]
+        tapes = self._resident if self._resident is not None else self._read(self._request, *within)
+        for one, loaded in zip(asked, self._made_ready(tapes, asked), strict=False):
+            self._labels.check(loaded, one.session, None)
+            found.append(loaded)
 
     def load(self, asked: Bounded) -> LoadedSession:
         """Return a session ready to play.

@@ -24,6 +24,7 @@ from backtape.normalise import NUMBERS, STAMP_TYPE
 from backtape.repositories.manifest import Part, StoredFile
 
 ROW_GROUP_ROWS: Final = 65_536
+_ROWS_WORTH_THREADS: Final = 8_192
 _KEY: Final = b"backtape"
 _WORDS: Final = pa.dictionary(pa.int32(), pa.string())
 
@@ -202,9 +203,11 @@ class OpenedFile:
                 pa.BufferReader(self._data),
                 metadata=self._metadata,
                 read_dictionary=["symbol"],
-                page_checksum_verification=True,
+                pre_buffer=False,  # it is in memory
             )
-            table = reader.read_row_groups([*groups], columns=names, use_threads=len(groups) > 1)
+            # Page checksums need not be looked at: SHA-256 has seen all bytes.
+            threads = self._metadata.num_rows >= _ROWS_WORTH_THREADS
+            table = reader.read_row_groups([*groups], columns=names, use_threads=threads)
         return table.replace_schema_metadata(None).slice(start - groups.start * ROW_GROUP_ROWS, end - start)
 
     def _blaming(self) -> _Blaming:
