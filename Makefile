@@ -97,6 +97,7 @@ counts: ## instructions of each kernel against those that are known; needs valgr
 bench: $(BENCHERS) $(if $(QUICK),,$(NAUTILUS)/.made) ## ours, the peers, the limits, parts and memory, into benches/*.md; QUICK=1 for a look
 	$(BIN)/python benches/jobs.py $(if $(QUICK),--quick,--write)
 	$(BIN)/python benches/shares.py $(if $(QUICK),--quick,--write)
+	$(BIN)/python benches/symbols.py $(if $(QUICK),--quick,--write)
 	$(BIN)/python benches/memory.py $(if $(QUICK),--quick,--write)
 
 # Python

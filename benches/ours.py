@@ -159,6 +159,27 @@ def _stamps(work: Work) -> Run:
     return run
 
 
+class _Sum(backtape.Strategy):
+    total = 0.0
+
+    def on_bar(self, bar: backtape.Bar) -> None:
+        self.total += bar.close
+
+
+@contender("J2", "backtape: Strategy.on_bar of a system", "ours", package="backtape", workloads=BARS, quick=True)
+def _hook(work: Work) -> Run:
+    tables = _tables(work)
+
+    def run() -> Callable[[], Facts]:
+        strategy = _Sum()
+        with backtape.SystemManager(source=tables, strategies=[strategy]) as system:
+            system.start()
+            system.join()
+        return lambda: loop_facts(strategy.total)
+
+    return run
+
+
 @contender("J3", "backtape: moments(), bars and their closes", "ours", package="backtape", workloads=BARS, quick=True)
 def _moments(work: Work) -> Run:
     tables = _tables(work)

@@ -73,20 +73,14 @@ def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: o
 
 
 def test_more_and_more_short_sessions_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("backtape.session._SECONDS_AT_ONCE", 60.0)  # however slow the machine is
-    given = {"IBM": bars()}
+    given, last = {"IBM": bars()}, len(DAYS)
     megabyte = (1 << 20) // (BARS[0] * 48 + 16)  # a bar; the session's open and close
-    counts = [1, 8, megabyte, len(DAYS) - 9 - megabyte]
     backtape.ingest(given, tmp_path / "store")
+    assert loaded_at_once(monkeypatch, given) == [1, 8, megabyte, last - 9 - megabyte]
+    assert loaded_at_once(monkeypatch, tmp_path / "store") == [1, 8, 16, 16, 16, 16, last - 73]
     for source in (given, tmp_path / "store"):
-        assert loaded_at_once(monkeypatch, source) == counts, "the first event waits for no more than its own session"
-        assert loaded_at_once(monkeypatch, source, prefetch=False) == [1] * len(DAYS)
+        assert loaded_at_once(monkeypatch, source, prefetch=False) == [1] * last
         assert set(loaded_at_once(monkeypatch, source, fill=given)) == {1}, "each session's gaps are asked for alone"
-
-
-def test_a_source_that_takes_its_time_gives_one_session_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backtape.session._SECONDS_AT_ONCE", 1e-6)
-    assert loaded_at_once(monkeypatch, {"IBM": bars()}) == [1] * len(DAYS)
 
 
 def test_of_several_sessions_those_before_a_damaged_one_are_played(tmp_path: Path) -> None:

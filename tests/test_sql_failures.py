@@ -118,7 +118,6 @@ def test_a_lost_connection_is_made_again_between_sessions(own: Database, monkeyp
     expected = backtape.replay({"IBM": bars(3), "AIG": bars(3)}, **settings)  # type: ignore[arg-type]  # by name
     wanted = facts(expected)
     counted = Counted(monkeypatch)
-    monkeypatch.setattr("backtape.session._SECONDS_AT_ONCE", 0.0)  # one session at a time
     replay = backtape.replay(store, **settings)  # type: ignore[arg-type]  # by name
     events, killed = [], 0
     for event in replay:

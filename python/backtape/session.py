@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import threading
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,13 +17,16 @@ from backtape.label_check import LabelCheck, Witness
 from backtape.model import Kind, TapeInfo, interval_name
 from backtape.pieces import add_pieces
 from backtape.repositories.base import Repository, TellsByTime
+from backtape.repositories.files import FileRepository
 from backtape.repositories.memory import MemoryRepository
+from backtape.repositories.store import StoreRepository
 from backtape.request import Request
 
 _ALWAYS = (-(2**63), 2**63 - 1)
 _BYTES_AT_ONCE = 1 << 20
-_SESSIONS_AT_ONCE = 64
-_SECONDS_AT_ONCE = 0.25
+_TABLES_AT_ONCE = 64
+_FILES_AT_ONCE = 16
+"""Sessions of files: as many must come within the time that one may take."""
 _GROWTH = 8
 """Times as many sessions are loaded in one go as in the one before."""
 
@@ -68,7 +70,6 @@ class SessionLoader:
         self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
         self._labels = LabelCheck(request, self.tapes)
         self._loaded_at_once = 1
-        self._session_s = 0.0
         self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
 
     def check_fed(self, tape: TapeInfo, kinds: tuple[Kind, ...]) -> None:
@@ -100,25 +101,26 @@ class SessionLoader:
         return self._request
 
     def at_once(self, before: LoadedSession) -> int:
-        """How many sessions like the one before are worth being loaded in one go: short ones, of a repository that is
-        quick. It is one where each is looked at by itself, for gaps to fill or for its label.
+        """How many sessions like the one before are worth being loaded in one go: short ones, of tables or our own files.
+
+        It is one where each is looked at by itself, for gaps to fill or for its label; and of other repositories no more
+        than the next one is ever asked for.
         """
-        if self._filler is not None or self._labels.asks:
+        is_alone = self._filler is not None or self._labels.asks
+        if is_alone or not isinstance(self._repository, MemoryRepository | FileRepository | StoreRepository):
             return 1
-        quick = int(_SECONDS_AT_ONCE / max(self._session_s, 1e-9))
-        few = _BYTES_AT_ONCE // max(before.bytes, 1)
-        return max(1, min(self._loaded_at_once * _GROWTH, _SESSIONS_AT_ONCE, few, quick))
+        most = _TABLES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE
+        return max(1, min(self._loaded_at_once * _GROWTH, most, _BYTES_AT_ONCE // max(before.bytes, 1)))
 
     def load_several(self, asked: Sequence[Bounded]) -> list[LoadedSession]:
         """Return sessions that follow each other, ready to play: as many as can be, the first at least; see `load`."""
-        begun_s = time.perf_counter()
         found: list[LoadedSession] = []
         if len(asked) > 1:
             # Loaded by itself, each session shows whether the fault is its own.
             with contextlib.suppress(Exception):
                 self._load_together(asked, found)
         found = found or [self.load(asked[0])]
-        self._loaded_at_once, self._session_s = len(found), (time.perf_counter() - begun_s) / len(found)
+        self._loaded_at_once = len(found)
         return found
 
     def _load_together(self, asked: Sequence[Bounded], found: list[LoadedSession]) -> None:
