@@ -164,8 +164,8 @@ def forked() -> None:
     """Systems and replays in several states: a forked process can use none of them, and ends as if there were none."""
     recorder = Recorder()
     made = system(recorder, speed=0.001)
-    idle, begun = trades(), trades()
-    events = begun.batches(rows=1)
+    idle, begun = trades(), trades(20_000)
+    events = begun.batches(rows=5_000)  # so many that threads plan the next ones
     next(events)
     with_feed, feed = fed()
     feed(0)

@@ -101,10 +101,11 @@ class SessionLoader:
         return self._request
 
     def at_once(self, before: LoadedSession) -> int:
-        """How many sessions like the one before are worth being loaded in one go: short ones, of tables or our own files.
+        """How many sessions like the one before are worth being loaded in one go: short ones, of tables or our own
+        files.
 
-        It is one where each is looked at by itself, for gaps to fill or for its label; and of other repositories no more
-        than the next one is ever asked for.
+        It is one where each is looked at by itself, for gaps to fill or for its label; and other repositories are never
+        asked for more than the next one.
         """
         is_alone = self._filler is not None or self._labels.asks
         if is_alone or not isinstance(self._repository, MemoryRepository | FileRepository | StoreRepository):
