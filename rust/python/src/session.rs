@@ -59,17 +59,11 @@ pub(crate) fn load_sessions(
     late_fills: bool,
 ) -> PyResult<Vec<LoadedSession>> {
     let (hours, on_bad) = (hours_of(py, hours)?, on_bad_of(py, on_bad_rows)?);
-    let common = Settings {
-        hours,
-        derived_ns,
-        flat_ns,
-        late_fills,
-        on_bad,
-        catch_up_until_ns: i64::MIN,
-        until_ns: i64::MAX,
-    };
+    let common =
+        Settings { hours, derived_ns, flat_ns, late_fills, on_bad, catch_up_until_ns: i64::MIN, until_ns: i64::MAX };
     let days = sessions.iter().map(|(session, ..)| day_of(session, grace_ns)).collect::<PyResult<Vec<Day>>>()?;
-    let bounds: Vec<_> = sessions.iter().map(|&(_, catch_up_until_ns, until_ns)| (catch_up_until_ns, until_ns)).collect();
+    let bounds: Vec<_> =
+        sessions.iter().map(|&(_, catch_up_until_ns, until_ns)| (catch_up_until_ns, until_ns)).collect();
     let tapes = tapes.get();
     let loaded = py.enter(|| {
         let tapes = Arc::clone(&tapes.lock());
