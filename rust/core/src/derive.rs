@@ -25,7 +25,7 @@ pub struct BarSlices<'a> {
     pub volume: &'a [f64],
 }
 
-/// Derived bars as columns, all of one length, in time order.
+/// Derived bars as columns, all of one length, in time order: those of one tape, or of several one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DerivedBars {
     /// Start of each window, ns UTC.
@@ -61,6 +61,44 @@ impl DerivedBars {
     pub fn is_empty(&self) -> bool {
         self.ts_ns.is_empty()
     }
+
+    /// Adds the bars that [`derive`] makes. Returns where they stand.
+    pub fn add(
+        &mut self,
+        base: BarSlices<'_>,
+        filled: Option<&[u8]>,
+        spans: &[Span],
+        base_interval_ns: i64,
+        interval_ns: i64,
+    ) -> Range<usize> {
+        debug_assert_on_grid(base.ts_ns, spans, base_interval_ns);
+        debug_assert!(interval_ns > base_interval_ns && interval_ns % base_interval_ns == 0, "the caller checks it");
+        let mut windows = Vec::new();
+        let mut row = 0;
+        for &span in spans {
+            let rows = rows_within_from(base.ts_ns, row, span);
+            row = rows.end;
+            cut_windows(base.ts_ns, rows, span, (base_interval_ns, interval_ns), &mut windows);
+        }
+        let first = self.len();
+        match filled {
+            None => self.n_filled.resize(first + windows.len(), 0),
+            Some(filled) => self.n_filled.extend(windows.iter().map(|window| count_filled(&filled[window.rows()]))),
+        }
+        let known_ns =
+            |window: &Window| window.end_ns.max(base.ts_ns[window.row_end - 1].saturating_add(base_interval_ns));
+        let present = |(window, &filled): (&Window, &u32)| window.rows().len() as u32 - filled;
+        self.ts_ns.extend(windows.iter().map(|window| window.start_ns));
+        self.available_ns.extend(windows.iter().map(known_ns));
+        self.open.extend(windows.iter().map(|window| base.open[window.row_start]));
+        self.high.extend(windows.iter().map(|window| highest(&base.high[window.rows()])));
+        self.low.extend(windows.iter().map(|window| lowest(&base.low[window.rows()])));
+        self.close.extend(windows.iter().map(|window| base.close[window.row_end - 1]));
+        self.volume.extend(windows.iter().map(|window| sum(&base.volume[window.rows()])));
+        self.n_present.extend(windows.iter().zip(&self.n_filled[first..]).map(present));
+        self.n_expected.extend(windows.iter().map(|window| window.n_expected));
+        first..self.len()
+    }
 }
 
 /// Bars of `interval_ns` from base bars of `base_interval_ns` that start inside `spans` (ascending and apart).
@@ -85,33 +123,9 @@ pub fn derive(
     base_interval_ns: i64,
     interval_ns: i64,
 ) -> DerivedBars {
-    debug_assert_on_grid(base.ts_ns, spans, base_interval_ns);
-    debug_assert!(interval_ns > base_interval_ns && interval_ns % base_interval_ns == 0, "the caller checks intervals");
-    let mut windows = Vec::new();
-    let mut row = 0;
-    for &span in spans {
-        let rows = rows_within_from(base.ts_ns, row, span);
-        row = rows.end;
-        cut_windows(base.ts_ns, rows, span, (base_interval_ns, interval_ns), &mut windows);
-    }
-    let n_filled: Vec<u32> = match filled {
-        None => vec![0; windows.len()],
-        Some(filled) => windows.iter().map(|window| count_filled(&filled[window.rows()])).collect(),
-    };
-    let known_ns = |window: &Window| window.end_ns.max(base.ts_ns[window.row_end - 1].saturating_add(base_interval_ns));
-    let present = |(window, &filled): (&Window, &u32)| window.rows().len() as u32 - filled;
-    DerivedBars {
-        ts_ns: windows.iter().map(|window| window.start_ns).collect(),
-        available_ns: windows.iter().map(known_ns).collect(),
-        open: windows.iter().map(|window| base.open[window.row_start]).collect(),
-        high: windows.iter().map(|window| highest(&base.high[window.rows()])).collect(),
-        low: windows.iter().map(|window| lowest(&base.low[window.rows()])).collect(),
-        close: windows.iter().map(|window| base.close[window.row_end - 1]).collect(),
-        volume: windows.iter().map(|window| sum(&base.volume[window.rows()])).collect(),
-        n_present: windows.iter().zip(&n_filled).map(present).collect(),
-        n_expected: windows.iter().map(|window| window.n_expected).collect(),
-        n_filled,
-    }
+    let mut bars = DerivedBars::default();
+    bars.add(base, filled, spans, base_interval_ns, interval_ns);
+    bars
 }
 
 /// One window that holds base bars: its time, cut at the close, and its rows.

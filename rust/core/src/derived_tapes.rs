@@ -1,7 +1,7 @@
 //! What follows from a session's base bars, as tapes: derived bars, those that late fills change, flat bars.
 
 use crate::batch_kernels::{bar_slices, check_interval};
-use crate::derive::derive;
+use crate::derive::DerivedBars;
 use crate::error::{Error, Result};
 use crate::flat::flat_bars;
 use crate::key::{Kind, TapeKey};
@@ -13,6 +13,7 @@ use crate::session::Session;
 use crate::tapes::Tapes;
 use arrow_buffer::ScalarBuffer;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The finest bar tape of each symbol.
@@ -28,6 +29,9 @@ pub(crate) fn base_tapes(tapes: &[LoadedTape]) -> BTreeMap<Arc<str>, usize> {
     bases
 }
 
+/// A symbol's finest bars, and where fills may come late, the tape of these.
+type Base<'a> = (&'a LoadedTape, Option<LoadedTape>);
+
 /// The tapes that follow from the base bars.
 ///
 /// # Errors
@@ -38,11 +42,18 @@ pub(crate) fn made_from_bases(
     tapes: &Tapes,
     settings: &Settings,
 ) -> Result<Vec<LoadedTape>> {
-    let (mut made, bases) = (Vec::new(), base_tapes(ready));
-    for base in bases.values().map(|&index| &ready[index]) {
+    let mut bases: Vec<Base<'_>> = Vec::new();
+    for base in base_tapes(ready).values().map(|&index| &ready[index]) {
+        check_derived(ready, base, &settings.derived_ns)?;
         let fills = tapes.late_fills(&base.key);
         let late = settings.late_fills.then(|| filled_tape(base.key.clone(), fills, session.range()));
-        made.extend(derive_all(session, ready, base, late.as_ref(), &settings.derived_ns)?);
+        bases.push((base, late));
+    }
+    let mut made = Vec::new();
+    for &interval_ns in &settings.derived_ns {
+        derive_all(session, &bases, interval_ns, &mut made);
+    }
+    for (base, late) in bases {
         made.extend(late);
         if settings.flat_ns > 0 {
             let interval_ns = base.key.interval_ns;
@@ -55,15 +66,8 @@ pub(crate) fn made_from_bases(
     Ok(made)
 }
 
-/// The bars of every derived interval from a symbol's finest bars, and where fills may come late, those that they change.
-fn derive_all(
-    session: &Session,
-    tapes: &[LoadedTape],
-    base: &LoadedTape,
-    late: Option<&LoadedTape>,
-    derived_ns: &[i64],
-) -> Result<Vec<LoadedTape>> {
-    let mut derived = Vec::new();
+/// Checks that bars of some intervals can be derived from a symbol's finest bars.
+fn check_derived(tapes: &[LoadedTape], base: &LoadedTape, derived_ns: &[i64]) -> Result<()> {
     for &interval_ns in derived_ns {
         check_interval(interval_ns, base.key.interval_ns)?;
         let key = TapeKey { interval_ns, ..base.key.clone() };
@@ -71,23 +75,62 @@ fn derive_all(
             let (source_first, source_name) = ("the source".into(), "derived".into());
             return Err(Error::TapeTwice { tape: key, source_first, source_name });
         }
-        // What is filled in by the end of a window is in its bar.
-        let in_time = |ts, at_ns| window_of(session, interval_ns, ts).is_some_and(|window| at_ns <= window.end_ns());
-        let rows = late.map_or_else(|| base.rows.clone(), |late| with_late(&base.rows, late, in_time));
-        derived.push(derive_one(session, &rows, base.key.interval_ns, key.clone()));
-        derived.extend(late.map(|late| revised_tape(session, base, late, key)));
     }
-    Ok(derived)
+    Ok(())
 }
 
-fn derive_one(session: &Session, rows: &Rows, base_ns: i64, key: TapeKey) -> LoadedTape {
-    let bars = derive(bar_slices(rows), rows.filled.as_deref(), session.spans(), base_ns, key.interval_ns);
-    let regular = std::iter::once(0..bars.ts_ns.len()).collect();
-    let values = [bars.open, bars.high, bars.low, bars.close, bars.volume];
-    let rows = Rows::new(Kind::Bar, bars.ts_ns.into(), values.into_iter().map(ScalarBuffer::from).collect());
-    let mut tape = LoadedTape::new(key, rows, 0, regular, Tally::default()).of_part(Part::Derived);
-    tape.available = Some(bars.available_ns.into());
-    tape.counts =
-        Some(Counts { present: bars.n_present.into(), expected: bars.n_expected.into(), filled: bars.n_filled.into() });
-    tape
+/// The bars of an interval from the finest bars of each symbol, and where fills may come late, those that they change.
+fn derive_all(session: &Session, bases: &[Base<'_>], interval_ns: i64, made: &mut Vec<LoadedTape>) {
+    let (mut bars, mut places) = (DerivedBars::default(), Vec::with_capacity(bases.len()));
+    for (base, late) in bases {
+        // What is filled in by the end of a window is in its bar.
+        let in_time = |ts, at_ns| window_of(session, interval_ns, ts).is_some_and(|window| at_ns <= window.end_ns());
+        let rows = late.as_ref().map_or_else(|| base.rows.clone(), |late| with_late(&base.rows, late, in_time));
+        let (filled, spans) = (rows.filled.as_deref(), session.spans());
+        places.push(bars.add(bar_slices(&rows), filled, spans, base.key.interval_ns, interval_ns));
+        let key = TapeKey { interval_ns, ..base.key.clone() };
+        made.extend(late.as_ref().map(|late| revised_tape(session, base, late, key)));
+    }
+    let columns = Columns::from(bars);
+    for ((base, _), rows) in bases.iter().zip(places) {
+        made.push(columns.tape(TapeKey { interval_ns, ..base.key.clone() }, rows));
+    }
+}
+
+/// Derived bars of several tapes. Each tape is a part of the columns: memory is asked for once, and not tape by tape.
+struct Columns {
+    ts_ns: ScalarBuffer<i64>,
+    available_ns: ScalarBuffer<i64>,
+    values: [ScalarBuffer<f64>; 5],
+    present: ScalarBuffer<u32>,
+    expected: ScalarBuffer<u32>,
+    filled: ScalarBuffer<u32>,
+}
+
+impl From<DerivedBars> for Columns {
+    fn from(bars: DerivedBars) -> Self {
+        Self {
+            ts_ns: bars.ts_ns.into(),
+            available_ns: bars.available_ns.into(),
+            values: [bars.open, bars.high, bars.low, bars.close, bars.volume].map(ScalarBuffer::from),
+            present: bars.n_present.into(),
+            expected: bars.n_expected.into(),
+            filled: bars.n_filled.into(),
+        }
+    }
+}
+
+impl Columns {
+    fn tape(&self, key: TapeKey, rows: Range<usize>) -> LoadedTape {
+        let (first, len) = (rows.start, rows.len());
+        let values = self.values.iter().map(|column| column.slice(first, len)).collect();
+        let own = Rows::new(Kind::Bar, self.ts_ns.slice(first, len), values);
+        let mut tape = LoadedTape::new(key, own, 0, std::iter::once(0..len).collect(), Tally::default());
+        tape = tape.of_part(Part::Derived);
+        tape.available = Some(self.available_ns.slice(first, len));
+        let [present, expected, filled] =
+            [&self.present, &self.expected, &self.filled].map(|column| column.slice(first, len));
+        tape.counts = Some(Counts { present, expected, filled });
+        tape
+    }
 }
