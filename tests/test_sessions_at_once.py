@@ -68,19 +68,25 @@ def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: o
 
     monkeypatch.setattr("backtape.session.load_sessions", counted)
     played_all = backtape.replay(given, **settings)  # type: ignore[arg-type]
-    assert played_all.to_arrow().num_rows == sum(BARS) + 2 * len(DAYS)
+    symbols = len(given) if isinstance(given, dict) else 1
+    assert played_all.to_arrow().num_rows == symbols * sum(BARS) + 2 * len(DAYS)
     return counts
 
 
 def test_more_and_more_short_sessions_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given, last = {"IBM": bars()}, len(DAYS)
-    megabyte = (1 << 20) // (BARS[0] * 48 + 16)  # a bar; the session's open and close
     backtape.ingest(given, tmp_path / "store")
-    assert loaded_at_once(monkeypatch, given) == [1, 8, megabyte, last - 9 - megabyte]
-    assert loaded_at_once(monkeypatch, tmp_path / "store") == [1, 8, 16, 16, 16, 16, last - 73]
+    assert loaded_at_once(monkeypatch, given) == [1, 2, 4, 8, 16, 32, last - 63]
+    assert loaded_at_once(monkeypatch, tmp_path / "store") == [1, 2, 4, 8, 16, 16, 16, 16, last - 79]
     for source in (given, tmp_path / "store"):
         assert loaded_at_once(monkeypatch, source, prefetch=False) == [1] * last
         assert set(loaded_at_once(monkeypatch, source, fill=given)) == {1}, "each session's gaps are asked for alone"
+
+
+def test_no_more_than_a_megabyte_is_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = dict.fromkeys(("AIG", "IBM", "KO", "T"), bars())
+    megabyte = (1 << 20) // (BARS[0] * 48 * len(given) + 16)  # a bar; the session's open and close
+    assert loaded_at_once(monkeypatch, given)[:6] == [1, 2, 4, 8, megabyte, megabyte]
 
 
 def test_of_several_sessions_those_before_a_damaged_one_are_played(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ _BYTES_AT_ONCE = 1 << 20
 _TABLES_AT_ONCE = 64
 _FILES_AT_ONCE = 16
 """Sessions of files: as many must come within the time that one may take."""
-_GROWTH = 8
-"""Times as many sessions are loaded in one go as in the one before."""
+_GROWTH = 2
+"""Times as many sessions are loaded in one go as in the one before: who takes a few events has not many loaded."""
 
 
 @dataclass(frozen=True)
