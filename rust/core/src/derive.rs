@@ -62,7 +62,7 @@ impl DerivedBars {
         self.ts_ns.is_empty()
     }
 
-    /// Adds the bars that [`derive`] makes. Returns where they stand.
+    /// Adds the bars that [`derive()`] makes. Returns where they stand.
     pub fn add(
         &mut self,
         base: BarSlices<'_>,
