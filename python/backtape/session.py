@@ -23,7 +23,7 @@ from backtape.repositories.store import StoreRepository
 from backtape.request import Request
 
 _ALWAYS = (-(2**63), 2**63 - 1)
-_BYTES_AT_ONCE = 1 << 20
+_BYTES_AT_ONCE = 1 << 22
 _TABLES_AT_ONCE = 64
 _FILES_AT_ONCE = 16
 """Sessions of files: as many must come within the time that one may take."""
@@ -70,6 +70,7 @@ class SessionLoader:
         self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
         self._labels = LabelCheck(request, self.tapes)
         self._loaded_at_once = 1
+        self._empties: dict[tuple[Kind, ...], tuple[Tapes, tuple[tuple[Kind, int], ...]]] = {}
         self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
 
     def check_fed(self, tape: TapeInfo, kinds: tuple[Kind, ...]) -> None:
@@ -233,15 +234,12 @@ class SessionLoader:
         return self._resident
 
     def _read(self, request: Request, start_ns: int, end_ns: int, witness: Witness | None = None) -> Tapes:
-        tapes = Tapes()
-        asked = [tape for tape in self.tapes if tape.kind in request.kinds]
-        for tape in asked:
-            tapes.declare(tape.kind, tape.interval_ns, tape.symbol)
+        tapes, kinds_and_intervals = self._empty(request.kinds)
         if self._repository is None:
             return tapes
         only_source = isinstance(self._repository, MemoryRepository)
         by_time = isinstance(self._repository, TellsByTime)
-        for kind, interval_ns in dict.fromkeys((tape.kind, tape.interval_ns) for tape in asked):
+        for kind, interval_ns in kinds_and_intervals:
             pieces = self._repository.read(
                 kind,
                 interval_ns=interval_ns,
@@ -265,6 +263,19 @@ class SessionLoader:
                 if witness is not None:
                     witness.see(kind, interval_ns, piece)
         return tapes
+
+    def _empty(self, kinds: tuple[Kind, ...]) -> tuple[Tapes, tuple[tuple[Kind, int], ...]]:
+        """The tapes of some kinds, without rows, and their kinds and intervals. There may be thousands: each session
+        begins with a copy.
+        """
+        if kinds not in self._empties:
+            tapes = Tapes()
+            asked = [tape for tape in self.tapes if tape.kind in kinds]
+            for tape in asked:
+                tapes.declare(tape.kind, tape.interval_ns, tape.symbol)
+            self._empties[kinds] = tapes, tuple(dict.fromkeys((tape.kind, tape.interval_ns) for tape in asked))
+        empty, kinds_and_intervals = self._empties[kinds]
+        return empty.copy(), kinds_and_intervals
 
     def _filled(self, session: Session, loaded: LoadedSession, tapes: Tapes) -> Tapes | None:
         """The tapes with fills, or None where nothing came of it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,7 +144,6 @@ class OpenedFile:
     """
 
     def __init__(self, data: pa.Buffer, file: StoredFile, *, repository: str, path: str) -> None:
-        self._data = data
         self._file = file
         self._where = {"repository": repository, "path": path}
         if data.size != file.size:
@@ -152,11 +152,22 @@ class OpenedFile:
         if found != file.sha256:
             raise self.refuse(f"has sha256 {found}, and the manifest says {file.sha256}")
         with self._blaming():
-            self._metadata = pq.read_metadata(pa.BufferReader(data))
-            text = (self._metadata.metadata or {})[_KEY]
-            self.slices = tuple(Slice(*numbers) for numbers in json.loads(text)["tapes"])
+            self._reader = pq.ParquetFile(
+                pa.BufferReader(data),
+                read_dictionary=["symbol"],
+                pre_buffer=False,  # it is in memory
+            )
+        self._reads = threading.Lock()
+        self._metadata = self._reader.metadata
         if self._metadata.num_rows != file.rows:
             raise self.refuse(f"has {self._metadata.num_rows} rows, and the manifest says {file.rows}")
+
+    @cached_property
+    def slices(self) -> tuple[Slice, ...]:
+        """Where each tape lies. There may be thousands: they are not looked at where all of a file is read."""
+        with self._blaming():
+            text = (self._metadata.metadata or {})[_KEY]
+            return tuple(Slice(*numbers) for numbers in json.loads(text)["tapes"])
 
     def refuse(self, why: str) -> RepositoryError:
         """Return the error that says what is wrong with the file."""
@@ -169,6 +180,11 @@ class OpenedFile:
     def of_interval(self, interval_ns: int, symbols: Sequence[str] | None) -> pa.Table:
         """The rows of one interval, of some symbols or all of them. Only the row groups that hold some are decoded."""
         wanted = None if symbols is None else frozenset(symbols)
+        parts = self._file.parts
+        if [part.interval_ns for part in parts] == [interval_ns] and (
+            wanted is None or wanted.issuperset(parts[0].symbols)
+        ):
+            return self._read(0, self._metadata.num_rows)
         runs: list[tuple[int, int]] = []
         for part in self.slices:
             if part.interval_ns != interval_ns or (wanted is not None and part.symbol not in wanted):
@@ -198,16 +214,10 @@ class OpenedFile:
     def _read(self, start: int, end: int) -> pa.Table:
         groups = range(start // ROW_GROUP_ROWS, -(-end // ROW_GROUP_ROWS)) if start < end else range(0)
         names = ["ts", "symbol", *NUMBERS[self._file.kind]]
-        with self._blaming():
-            reader = pq.ParquetFile(
-                pa.BufferReader(self._data),
-                metadata=self._metadata,
-                read_dictionary=["symbol"],
-                pre_buffer=False,  # it is in memory
-            )
+        with self._blaming(), self._reads:
             # Page checksums need not be looked at: SHA-256 has seen all bytes.
             threads = self._metadata.num_rows >= _ROWS_WORTH_THREADS
-            table = reader.read_row_groups([*groups], columns=names, use_threads=threads)
+            table = self._reader.read_row_groups([*groups], columns=names, use_threads=threads)
         return table.replace_schema_metadata(None).slice(start - groups.start * ROW_GROUP_ROWS, end - start)
 
     def _blaming(self) -> _Blaming:
