@@ -62,7 +62,17 @@ pub fn bytes_hash(bytes: impl Iterator<Item = u8>) -> u64 {
 
 /// The hash of an event without its numbers: its tape, its stamp, when it is known, and its counts.
 pub fn event_hash(tape: u64, ts_ns: i64, at_ns: i64, counts: u64) -> u64 {
-    fold(tape ^ WORDS[0], ts_ns as u64 ^ WORDS[1]).wrapping_add(fold(at_ns as u64 ^ WORDS[2], counts ^ WORDS[3]))
+    stamp_hash(tape, ts_ns).wrapping_add(known_hash(at_ns, counts))
+}
+
+/// The part of [`event_hash`] that tape and stamp have.
+pub fn stamp_hash(tape: u64, ts_ns: i64) -> u64 {
+    fold(tape ^ WORDS[0], ts_ns as u64 ^ WORDS[1])
+}
+
+/// The other part of [`event_hash`].
+pub fn known_hash(at_ns: i64, counts: u64) -> u64 {
+    fold(at_ns as u64 ^ WORDS[2], counts ^ WORDS[3])
 }
 
 /// The hash of a pair of number words; `pair` is their place in the row.
@@ -81,8 +91,17 @@ pub fn finite_word(price: f64) -> u64 {
     (price + 0.0).to_bits()
 }
 
+/// From here on up to twice of it, doubles are the integers.
+const INTEGERS: f64 = (1_u64 << 52) as f64;
+
 /// The word of a volume or size: the integer if it is whole, else its bits.
 pub fn size_word(size: f64) -> u64 {
+    if (0.0..INTEGERS).contains(&size) {
+        let rounded = size + INTEGERS; // several times as fast as a conversion that saturates
+        if rounded - INTEGERS == size {
+            return rounded.to_bits() ^ INTEGERS.to_bits();
+        }
+    }
     let whole = size as i64;
     if whole as f64 == size { whole as u64 } else { price_word(size) }
 }

@@ -1,6 +1,6 @@
 //! The hashes of events for the digest: rows of a tape, or events of one kind, follow each other without a branch.
 
-use crate::digest::{event_hash, finite_word, pair_hash, placed_hash, price_word, size_word};
+use crate::digest::{event_hash, finite_word, known_hash, pair_hash, placed_hash, price_word, size_word, stamp_hash};
 use crate::key::Kind;
 use crate::loaded::LoadedTape;
 use std::ops::Range;
@@ -39,8 +39,14 @@ impl Events<'_> {
         let len = self.lanes.len();
         let (at_ns, ts_ns) = (&self.at_ns[..len], &self.ts_ns[..len]);
         let mut sum = 0_u64;
+        // Many events are known at one time.
+        let (mut last_ns, mut known) = (0, known_hash(0, counts));
         for (place, &lane) in self.lanes.iter().enumerate() {
-            let key = event_hash(tapes[lane as usize], ts_ns[place], at_ns[place], counts);
+            if at_ns[place] != last_ns {
+                last_ns = at_ns[place];
+                known = known_hash(last_ns, counts);
+            }
+            let key = stamp_hash(tapes[lane as usize], ts_ns[place]).wrapping_add(known);
             sum = sum.wrapping_add(placed_hash(first.wrapping_add(place as u64), key.wrapping_add(numbers(place))));
         }
         sum

@@ -140,9 +140,11 @@ pub(crate) fn facts_of_stamps(stamps: &ArrayRef) -> Option<StampFacts> {
     const MINUTE_NS: i64 = 60_000_000_000;
     let stamps = stamps.as_primitive_opt::<TimestampNanosecondType>().filter(|stamps| stamps.null_count() == 0)?;
     let ts = stamps.values();
-    let steps = || ts.iter().zip(ts.iter().skip(1)).map(|(&before, &ts)| (before, ts));
-    let minutes = steps().map(|(before, ts)| usize::from(ts.wrapping_sub(before) == MINUTE_NS)).sum();
-    let falls = steps().fold(false, |falls, (before, ts)| falls | (ts < before));
+    let (mut minutes, mut falls) = (0, false);
+    for (&before, &ts) in ts.iter().zip(ts.iter().skip(1)) {
+        minutes += usize::from(ts.wrapping_sub(before) == MINUTE_NS);
+        falls |= ts < before;
+    }
     let (first, last) = (*ts.first()?, *ts.last()?);
     let bounds = || ts.iter().fold((i64::MAX, i64::MIN), |(low, high), &ts| (low.min(ts), high.max(ts)));
     let (lowest_ns, highest_ns) = if falls { bounds() } else { (first, last) };
