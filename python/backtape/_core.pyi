@@ -408,9 +408,10 @@ class HandedTables:
     """
     Tables of one schema with a column `ts`, as they are; no row is looked at yet.
     """
-    def __new__(cls, /, tables: Incomplete, rows: SupportsGetItem[int, SupportsIndex]) -> HandedTables:
+    def __new__(cls, /, early: tuple[Incomplete, SupportsGetItem[int, SupportsIndex]], late: tuple[Incomplete, SupportsGetItem[int, SupportsIndex]] | None = None) -> HandedTables:
         """
-        `tables`: an Arrow stream of all of them. `rows`: how many of its rows are of each table, in order.
+        `early`, `late`: Arrow streams, of all tables together, and how many rows of each are of each table, in order. Both
+        are read at the same time.
         """
     def stamp_facts(self, /) -> list[tuple[int, int, int, int, bool] | None]:
         """

@@ -13,13 +13,11 @@ from backtape.calendars import calendar as calendar_of
 from backtape.errors import ConfigError, IntervalError, SchemaError
 from backtape.model import interval_ns
 from backtape.normalise import Shape
-from backtape.pieces import add_pieces
 from backtape.repositories.memory import MemoryRepository, Tables
 
 Spans = Iterable[tuple[int, int]] | ArrowStreamable
 """Trading hours: (open, close) in ns UTC, half-open and ascending, or a table with columns open and close."""
 
-_ALWAYS = (-(2**63), 2**63 - 1)
 _BATCH_ROWS = 65_536
 
 
@@ -87,8 +85,7 @@ def checked(repository: MemoryRepository) -> _core.Tapes:
     """All rows of a repository, checked."""
     tapes = _core.Tapes()
     for kind, interval in repository.kinds_and_intervals():
-        pieces = repository.read(kind, interval_ns=interval, symbols=None, start_ns=_ALWAYS[0], end_ns=_ALWAYS[1])
-        add_pieces(tapes, kind, interval, pieces, only_source=True)
+        repository.add_to(tapes, kind, interval)
     return tapes
 
 

@@ -15,7 +15,6 @@ from backtape.errors import ConfigError, DuplicateTapeError, IntervalError, Unkn
 from backtape.filling import Filler, FillOutcome, Gap
 from backtape.label_check import LabelCheck, Witness
 from backtape.model import Kind, TapeInfo, interval_name
-from backtape.pieces import add_pieces
 from backtape.repositories.base import Repository, TellsByTime
 from backtape.repositories.files import FileRepository
 from backtape.repositories.memory import MemoryRepository
@@ -237,7 +236,12 @@ class SessionLoader:
         tapes, kinds_and_intervals = self._empty(request.kinds)
         if self._repository is None:
             return tapes
-        only_source = isinstance(self._repository, MemoryRepository)
+        if isinstance(self._repository, MemoryRepository):
+            for kind, interval_ns in kinds_and_intervals:
+                self._repository.add_to(
+                    tapes, kind, interval_ns, symbols=request.symbols, on_bad_rows=request.on_bad_rows
+                )
+            return tapes
         by_time = isinstance(self._repository, TellsByTime)
         for kind, interval_ns in kinds_and_intervals:
             pieces = self._repository.read(
@@ -247,9 +251,6 @@ class SessionLoader:
                 start_ns=start_ns,
                 end_ns=end_ns,
             )
-            if only_source:
-                add_pieces(tapes, kind, interval_ns, pieces, on_bad_rows=request.on_bad_rows, only_source=True)
-                continue
             for piece in pieces:
                 tapes.add(
                     kind,

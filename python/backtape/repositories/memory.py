@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from backtape._core import HandedTables
+from backtape._core import Tapes
 from backtape.arrow_types import ArrowStreamable, is_streamable, positions_ns, stamps_ns
 from backtape.errors import ConfigError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
@@ -26,46 +24,16 @@ from backtape.normalise import (
     stamps_of,
 )
 from backtape.repositories.base import Piece, within
-from backtape.repositories.handed import HandedPiece
+from backtape.repositories.held import Held, HeldRun, add_pieces, handed_over, name_of
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""
 
 _Found = tuple[Kind | None, str | None, ArrowStreamable]
 
-_PLAIN: Final = Shape()
 _I64_MIN: Final = -(2**63)
 _BARS_TELLING: Final = 20
 """So few bars may all stand on a coarser grid by chance."""
-
-
-@dataclass(eq=False, slots=True)
-class _Held:
-    """A table. There may be thousands: nothing is worked out before it is asked for."""
-
-    kind: Kind
-    interval_ns: int
-    piece: Piece
-    told: tuple[int, int] | None = None
-    """The lowest and the highest stamp, where they are known already."""
-    _found: tuple[str, ...] = ()
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        if self.piece.symbol is not None:
-            return (self.piece.symbol,)
-        if not self._found:
-            self._found = tuple(sorted(pc.unique(self.piece.rows["symbol"].cast(pa.string())).to_pylist()))
-        return self._found
-
-    @property
-    def bounds(self) -> tuple[int, int] | None:
-        """The lowest and the highest stamp, ns UTC."""
-        if self.told is not None:
-            return self.told
-        ts = self.piece.rows["ts"]
-        stamps = stamps_ns(ts.drop_null() if ts.null_count else ts)
-        return (int(stamps.min()), int(stamps.max())) if len(stamps) else None
 
 
 class MemoryRepository:
@@ -93,6 +61,7 @@ class MemoryRepository:
         self._declared_ns = interval_ns
         self._looked_up: tuple[pa.Schema, tuple[Kind | None, str | None, str | None]] | None = None
         self._lone_symbol = lone_symbol
+        self._is_plain = self._shape == Shape()
         # There may be thousands of tables, and each look at one costs more than its rows: those that need no conversion
         # are looked at together.
         runs = groupby(_tables(source), lambda found: self._canonical_as(*found))
@@ -126,50 +95,81 @@ class MemoryRepository:
     ) -> Iterator[Piece]:
         """Yield the rows of `kind` with start_ns <= ts < end_ns (ns UTC), table by table."""
         wanted = None if symbols is None else frozenset(symbols)
-        for held in self._held:
-            if held.kind != kind or held.interval_ns != interval_ns:
-                continue
-            rows, symbol = held.piece.rows, held.piece.symbol
-            if wanted is not None:
-                if symbol is not None and symbol not in wanted:
-                    continue
-                if symbol is None and not wanted.issuperset(held.symbols):
-                    rows = rows.filter(
-                        pc.is_in(rows["symbol"].cast(pa.string()), pa.array(sorted(wanted), pa.string()))
-                    )
-            if start_ns > _I64_MIN or end_ns < 2**63 - 1:
-                rows = within(rows, positions_ns(rows["ts"], alone_ns=start_ns), start_ns, end_ns)
-            yield held.piece if rows is held.piece.rows else Piece(held.piece.source, rows, symbol)
+        for held in self._of(kind, interval_ns):
+            for piece in held.pieces(wanted):
+                rows = piece.rows
+                if start_ns > _I64_MIN or end_ns < 2**63 - 1:
+                    rows = within(rows, positions_ns(rows["ts"], alone_ns=start_ns), start_ns, end_ns)
+                yield piece if rows is piece.rows else Piece(piece.source, rows, piece.symbol)
+
+    def add_to(
+        self,
+        tapes: Tapes,
+        kind: Kind,
+        interval_ns: int,
+        *,
+        symbols: Sequence[str] | None = None,
+        on_bad_rows: Literal["raise", "quarantine"] = "raise",
+    ) -> None:
+        """Check all rows of `kind` and add them to tapes; two tables of one tape are an error.
+
+        Raises:
+            DataError: rows that cannot be replayed as they are.
+        """
+        wanted = None if symbols is None else frozenset(symbols)
+        pieces: list[Piece] = []
+        for held in self._of(kind, interval_ns):
+            if isinstance(held, HeldRun):
+                add_pieces(tapes, kind, interval_ns, pieces, on_bad_rows=on_bad_rows)
+                pieces.clear()
+                held.add_to(tapes, wanted, on_bad_rows=on_bad_rows)
+            else:
+                pieces.extend(held.pieces(wanted))
+        add_pieces(tapes, kind, interval_ns, pieces, on_bad_rows=on_bad_rows)
+
+    def _of(self, kind: Kind, interval_ns: int) -> Iterator[Held | HeldRun]:
+        return (held for held in self._held if held.kind == kind and held.interval_ns == interval_ns)
 
     def _canonical_as(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> Kind | None:
         """The kind of a table of one named symbol that need not be converted; else None."""
-        if symbol is None or not isinstance(table, pa.Table) or self._shape != _PLAIN:
+        if symbol is None or not isinstance(table, pa.Table) or not self._is_plain:
             return None
         schema = table.schema
         told = kind or self._look_up(schema)[0]
         return told if told is not None and is_canonical(schema, told) else None
 
-    def _hold_run(self, kind: Kind | None, run: list[_Found]) -> Iterator[_Held]:
+    def _hold_run(self, kind: Kind | None, run: list[_Found]) -> Iterator[Held | HeldRun]:
         if kind is None:
             yield from (self._hold(*one) for one in run)
             return
+        symbols = [symbol for _, symbol, _ in run if symbol is not None]
         tables = [table for _, _, table in run if isinstance(table, pa.Table)]
-        handed = HandedTables(pa.concat_tables(tables), [table.num_rows for table in tables])
-        is_bar, interval_ns = kind == "bar", MINUTE_NS if kind == "bar" else 0
-        rows_min = 0 if self._declared_ns in (None, MINUTE_NS) else _BARS_TELLING
-        for place, told in enumerate(handed.stamp_facts()):
-            (_, symbol, _), table = run[place], tables[place]
-            if told is not None:
-                lowest_ns, highest_ns, rows, minutes, falls = told
-                # Of bars, stamps must leave no doubt that they are minutes.
-                if not is_bar or (not falls and rows > rows_min and mostly_minutes(minutes, rows - 1)):
-                    piece = HandedPiece(_name(symbol, kind), table, symbol, handed, place)
-                    yield _Held(kind, interval_ns, piece, (lowest_ns, highest_ns))
-                    continue
-            yield self._hold(kind, symbol, table)
+        handed = handed_over(tables)
+        facts = enumerate(handed.stamp_facts())
+        bounds = {place: told[:2] for place, told in facts if told is not None and self._fits(kind, *told[2:])}
+        if bounds:
+            yield HeldRun(
+                kind,
+                MINUTE_NS if kind == "bar" else 0,
+                [symbols[place] for place in bounds],
+                [tables[place] for place in bounds],
+                handed,
+                list(bounds),
+                (
+                    min(lowest_ns for lowest_ns, _ in bounds.values()),
+                    max(highest_ns for _, highest_ns in bounds.values()),
+                ),
+            )
+        for place in sorted(set(range(len(run))).difference(bounds)):
+            yield self._hold(kind, symbols[place], tables[place])
 
-    def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> _Held:
-        source = _name(symbol, kind)
+    def _fits(self, kind: Kind, rows: int, minutes: int, falls: bool) -> bool:
+        """Whether stamps need no closer look: those of bars must leave no doubt that they are minutes."""
+        rows_min = 0 if self._declared_ns in (None, MINUTE_NS) else _BARS_TELLING
+        return kind != "bar" or (not falls and rows > rows_min and mostly_minutes(minutes, rows - 1))
+
+    def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> Held:
+        source = name_of(symbol, kind)
         rows = table if isinstance(table, pa.Table) else pa.table(table)
         told, symbol_column, ts_column = self._look_up(rows.schema)
         kind = kind or told
@@ -189,7 +189,7 @@ class MemoryRepository:
             )
         interval_ns = self._interval_ns(kind, rows, ts_column, source)
         canonical = normalise(rows, kind, interval_ns=interval_ns, shape=self._shape, source=source)
-        return _Held(kind, interval_ns, Piece(source, canonical, symbol))
+        return Held(kind, interval_ns, Piece(source, canonical, symbol))
 
     def _look_up(self, schema: pa.Schema) -> tuple[Kind | None, str | None, str | None]:
         """Kind, symbol column and stamp column of a schema. Tables of many symbols share one, so it is kept."""
@@ -209,10 +209,6 @@ class MemoryRepository:
         if self._declared_ns is not None and told_ns > self._declared_ns and len(stamps) <= _BARS_TELLING:
             return self._declared_ns
         return told_ns
-
-
-def _name(symbol: str | None, kind: Kind | None) -> str:
-    return f"table of {symbol}" if symbol is not None else f"table of {kind or 'rows'}"
 
 
 def _tables(source: Tables) -> Iterator[_Found]:

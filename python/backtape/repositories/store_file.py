@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -151,14 +150,11 @@ class OpenedFile:
         found = hashlib.sha256(data).hexdigest()
         if found != file.sha256:
             raise self.refuse(f"has sha256 {found}, and the manifest says {file.sha256}")
+        self._data = data
         with self._blaming():
-            self._reader = pq.ParquetFile(
-                pa.BufferReader(data),
-                read_dictionary=["symbol"],
-                pre_buffer=False,  # it is in memory
-            )
-        self._reads = threading.Lock()
-        self._metadata = self._reader.metadata
+            reader = self._reader(None)
+        self._metadata = reader.metadata
+        self._readers = [reader]
         if self._metadata.num_rows != file.rows:
             raise self.refuse(f"has {self._metadata.num_rows} rows, and the manifest says {file.rows}")
 
@@ -168,6 +164,15 @@ class OpenedFile:
         with self._blaming():
             text = (self._metadata.metadata or {})[_KEY]
             return tuple(Slice(*numbers) for numbers in json.loads(text)["tapes"])
+
+    def _reader(self, metadata: pq.FileMetaData | None) -> pq.ParquetFile:
+        """A reader of the bytes, for one thread. To make one costs as much as to read thousands of rows."""
+        return pq.ParquetFile(
+            pa.BufferReader(self._data),
+            metadata=metadata,
+            read_dictionary=["symbol"],
+            pre_buffer=False,  # it is in memory
+        )
 
     def refuse(self, why: str) -> RepositoryError:
         """Return the error that says what is wrong with the file."""
@@ -214,10 +219,14 @@ class OpenedFile:
     def _read(self, start: int, end: int) -> pa.Table:
         groups = range(start // ROW_GROUP_ROWS, -(-end // ROW_GROUP_ROWS)) if start < end else range(0)
         names = ["ts", "symbol", *NUMBERS[self._file.kind]]
-        with self._blaming(), self._reads:
+        with self._blaming():
+            try:
+                reader = self._readers.pop()
+            except IndexError:
+                reader = self._reader(self._metadata)
             # Page checksums need not be looked at: SHA-256 has seen all bytes.
             threads = self._metadata.num_rows >= _ROWS_WORTH_THREADS
-            table = self._reader.read_row_groups([*groups], columns=names, use_threads=threads)
+            table = reader.read_row_groups([*groups], columns=names, use_threads=threads)
         return table.replace_schema_metadata(None).slice(start - groups.start * ROW_GROUP_ROWS, end - start)
 
     def _blaming(self) -> _Blaming:

@@ -44,7 +44,12 @@ fn in_halves(lanes: &[Lane<'_>], middle_ns: i64, Places { lanes: numbers, rows: 
 
 /// The keys `(time - start) << bits | lane` of all rows, bucket by bucket, and where each bucket ends. Within a bucket keys
 /// stand tape by tape. Equal keys are rows of one tape: which is which follows from the tape's own order.
-fn dealt(lanes: &[Lane<'_>], (start_ns, span_ns): (i64, u64), (bits, shift): (u32, u32), rows: usize) -> (Vec<u64>, Vec<u32>) {
+fn dealt(
+    lanes: &[Lane<'_>],
+    (start_ns, span_ns): (i64, u64),
+    (bits, shift): (u32, u32),
+    rows: usize,
+) -> (Vec<u64>, Vec<u32>) {
     let offset_ns = |lane: &Lane<'_>, ts: i64| ts.wrapping_add(lane.lag_ns).wrapping_sub(start_ns).cast_unsigned();
     let mut next = vec![0_u32; (span_ns >> shift) as usize + 1];
     for lane in lanes {

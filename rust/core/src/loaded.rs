@@ -124,9 +124,10 @@ impl Loaded {
                 quotes_before.insert(Arc::clone(&key.symbol), quote_before(&tape.rows, session.open_ns()));
             }
             labels.extend(label_seen(&session, &key, &tape.rows));
-            ready.push(within_hours(&session, key.clone(), &tape, settings.hours));
-            if !tape.dropped.is_empty() {
-                dropped.push((key, tape.dropped));
+            let (tape, left_out) = within_hours(&session, key.clone(), tape, settings.hours);
+            ready.push(tape);
+            if !left_out.is_empty() {
+                dropped.push((key, left_out));
             }
         }
         let made = made_from_bases(&session, &ready, tapes, settings)?;
@@ -149,8 +150,9 @@ impl Loaded {
         let mut ready: Vec<LoadedTape> = Vec::new();
         let mut dropped = Vec::new();
         for (key, tape) in tapes.joined(on_bad)? {
-            ready.push(within_hours(&session, key.clone(), &tape, Hours::All));
-            dropped.push((key, tape.dropped));
+            let (tape, left_out) = within_hours(&session, key.clone(), tape, Hours::All);
+            ready.push(tape);
+            dropped.push((key, left_out));
         }
         let symbols = by_symbol(&[], &ready, &mut BTreeMap::new());
         Ok(Self {
@@ -183,11 +185,14 @@ fn label_seen(session: &Session, key: &TapeKey, rows: &Rows) -> Option<LabelSeen
     Some(LabelSeen { tape: key.clone(), first_ns, last_ns, evidence })
 }
 
-fn within_hours(session: &Session, key: TapeKey, tape: &Tape, hours: Hours) -> LoadedTape {
-    let regular = session.regular_rows(&tape.rows.ts_ns, key.interval_ns);
+/// A tape's deliverable rows, and the rows that were left out before.
+fn within_hours(session: &Session, key: TapeKey, tape: Tape, hours: Hours) -> (LoadedTape, Vec<Dropped>) {
+    let rows_in = tape.rows_in() - tape.rows.filled_before(tape.rows.len());
+    let Tape { rows, dropped } = tape;
+    let regular = session.regular_rows(&rows.ts_ns, key.interval_ns);
     let n_regular: usize = regular.iter().map(Range::len).sum();
-    let mut tally = Tally { rows_in: tape.rows_in() - tape.rows.filled_before(tape.rows.len()), ..Tally::default() };
-    for row in &tape.dropped {
+    let mut tally = Tally { rows_in, ..Tally::default() };
+    for row in &dropped {
         match row.why {
             Why::Duplicate => tally.duplicate += 1,
             Why::Stale => tally.stale += 1,
@@ -195,15 +200,14 @@ fn within_hours(session: &Session, key: TapeKey, tape: &Tape, hours: Hours) -> L
         }
     }
     let (rows, regular, out_of_hours) = match hours {
-        Hours::All => (tape.rows.clone(), regular, 0),
-        Hours::Regular => {
-            (tape.rows.select(&regular), std::iter::once(0..n_regular).collect(), tape.rows.len() - n_regular)
-        }
+        Hours::All => (rows, regular, 0),
+        Hours::Regular if n_regular == rows.len() => (rows, std::iter::once(0..n_regular).collect(), 0),
+        Hours::Regular => (rows.select(&regular), std::iter::once(0..n_regular).collect(), rows.len() - n_regular),
     };
     tally.out_of_hours = out_of_hours as u64;
     tally.negative_prices = negative_prices(&rows);
     let lag_ns = key.interval_ns;
-    LoadedTape::new(key, rows, lag_ns, regular, tally)
+    (LoadedTape::new(key, rows, lag_ns, regular, tally), dropped)
 }
 
 fn negative_prices(rows: &Rows) -> u64 {

@@ -4,7 +4,7 @@
 use crate::arrow_in::{StampFacts, facts_of_stamps, read_pieces};
 use crate::tapes::unreadable;
 use arrow_array::RecordBatch;
-use backtape_engine::threads::in_halves;
+use backtape_engine::threads::{in_halves, side_by_side};
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatchReader;
 
@@ -14,11 +14,31 @@ pub(crate) struct HandedTables(pub(crate) Vec<RecordBatch>);
 
 #[pymethods]
 impl HandedTables {
-    /// `tables`: an Arrow stream of all of them. `rows`: how many of its rows are of each table, in order.
+    /// `early`, `late`: Arrow streams, of all tables together, and how many rows of each are of each table, in order. Both
+    /// are read at the same time.
     #[new]
-    fn new(py: Python<'_>, tables: PyRecordBatchReader, rows: Vec<usize>) -> PyResult<Self> {
-        let reader = tables.into_reader()?;
-        let batches = py.detach(|| read_pieces(reader, rows.into_iter()));
+    #[pyo3(signature = (early, late=None))]
+    fn new(
+        py: Python<'_>,
+        early: (PyRecordBatchReader, Vec<usize>),
+        late: Option<(PyRecordBatchReader, Vec<usize>)>,
+    ) -> PyResult<Self> {
+        let mut early = Some((early.0.into_reader()?, early.1));
+        let mut late = late.map(|(tables, rows)| tables.into_reader().map(|reader| (reader, rows))).transpose()?;
+        let batches = py.detach(|| {
+            let read = |one: &mut Option<_>| {
+                one.take()
+                    .map_or(Ok(Vec::new()), |(reader, rows): (_, Vec<usize>)| read_pieces(reader, rows.into_iter()))
+            };
+            if late.is_none() {
+                return read(&mut early);
+            }
+            let (mut first, mut second) = (Ok(Vec::new()), Ok(Vec::new()));
+            side_by_side(&mut || second = read(&mut late), &mut || first = read(&mut early));
+            let mut all = first?;
+            all.extend(second?);
+            Ok(all)
+        });
         batches.map(Self).map_err(|fault| unreadable(py, fault, "a table"))
     }
 

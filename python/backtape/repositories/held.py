@@ -1,0 +1,139 @@
+"""Tables in memory, as a repository holds them: one by itself, or many of one symbol each that need no conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backtape._core import HandedTables, Tapes
+from backtape.arrow_types import stamps_ns
+from backtape.model import Kind
+from backtape.repositories.base import Piece
+
+_TABLES_WORTH_A_THREAD: Final = 64
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """A table. Nothing is worked out before it is asked for."""
+
+    kind: Kind
+    interval_ns: int
+    piece: Piece
+    _found: tuple[str, ...] = ()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of its rows."""
+        if self.piece.symbol is not None:
+            return (self.piece.symbol,)
+        if not self._found:
+            self._found = tuple(sorted(pc.unique(self.piece.rows["symbol"].cast(pa.string())).to_pylist()))
+        return self._found
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The lowest and the highest stamp, ns UTC; None without rows."""
+        ts = self.piece.rows["ts"]
+        stamps = stamps_ns(ts.drop_null() if ts.null_count else ts)
+        return (int(stamps.min()), int(stamps.max())) if len(stamps) else None
+
+    def pieces(self, wanted: frozenset[str] | None) -> Iterator[Piece]:
+        """The rows of some symbols, or of all."""
+        rows, symbol = self.piece.rows, self.piece.symbol
+        if wanted is None or symbol in wanted or (symbol is None and wanted.issuperset(self.symbols)):
+            yield self.piece
+        elif symbol is None:
+            of_wanted = pc.is_in(rows["symbol"].cast(pa.string()), pa.array(sorted(wanted), pa.string()))
+            yield Piece(self.piece.source, rows.filter(of_wanted), None)
+
+
+@dataclass(eq=False, slots=True)
+class HeldRun:
+    """Tables of one named symbol each, handed over to the core as they are. There may be thousands, and what is done
+    for each of them costs more than its rows: so little is.
+
+    `places`: where they stand among `handed`. `bounds`: the lowest and the highest stamp of all, ns UTC.
+    """
+
+    kind: Kind
+    interval_ns: int
+    symbols: list[str]
+    tables: list[pa.Table]
+    handed: HandedTables
+    places: list[int]
+    bounds: tuple[int, int]
+
+    def pieces(self, wanted: frozenset[str] | None) -> Iterator[Piece]:
+        """The tables of some symbols, or all."""
+        for symbol, table in zip(self.symbols, self.tables, strict=True):
+            if wanted is None or symbol in wanted:
+                yield Piece(name_of(symbol, self.kind), table, symbol)
+
+    def add_to(
+        self, tapes: Tapes, wanted: frozenset[str] | None, *, on_bad_rows: Literal["raise", "quarantine"]
+    ) -> None:
+        """Check the tables of some symbols, or all, and add them to tapes."""
+        pieces = [
+            (place, symbol, name_of(symbol, self.kind))
+            for place, symbol in zip(self.places, self.symbols, strict=True)
+            if wanted is None or symbol in wanted
+        ]
+        tapes.add_many(
+            self.kind, self.interval_ns, self.handed, pieces=pieces, on_bad_rows=on_bad_rows, only_source=True
+        )
+
+
+def add_pieces(
+    tapes: Tapes,
+    kind: Kind,
+    interval_ns: int,
+    pieces: Iterable[Piece],
+    *,
+    on_bad_rows: Literal["raise", "quarantine"],
+) -> None:
+    """Check pieces of one kind and add them, in their order. Those that follow each other and have a symbol and a
+    schema in common go over at once.
+
+    Raises:
+        DataError: rows that cannot be replayed as they are.
+    """
+    for schema, grouped in groupby(pieces, lambda piece: piece.rows.schema if piece.symbol is not None else None):
+        run = list(grouped)
+        if schema is not None and len(run) > 1:
+            handed = handed_over([one.rows for one in run])
+            told = [(place, one.symbol or "", one.source) for place, one in enumerate(run)]
+            tapes.add_many(kind, interval_ns, handed, pieces=told, on_bad_rows=on_bad_rows, only_source=True)
+            continue
+        for piece in run:
+            tapes.add(
+                kind,
+                interval_ns,
+                piece.rows,
+                symbol=piece.symbol,
+                source=piece.source,
+                on_bad_rows=on_bad_rows,
+                only_source=True,
+            )
+
+
+def handed_over(tables: Sequence[pa.Table]) -> HandedTables:
+    """Tables of one schema as the core takes them."""
+
+    def stream(some: Sequence[pa.Table]) -> tuple[pa.Table, list[int]]:
+        return pa.concat_tables(some), [table.num_rows for table in some]
+
+    if len(tables) < _TABLES_WORTH_A_THREAD:
+        return HandedTables(stream(tables))
+    half = len(tables) // 2
+    return HandedTables(stream(tables[:half]), stream(tables[half:]))
+
+
+def name_of(symbol: str | None, kind: Kind | None) -> str:
+    """What a table is called in messages."""
+    return f"table of {symbol}" if symbol is not None else f"table of {kind or 'rows'}"
