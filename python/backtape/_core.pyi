@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "find_gaps", "interval_name", "interval_ns", "load_sessions"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "load_sessions"]
 
 @final
 class Bar:
@@ -1117,12 +1117,22 @@ def aggregate(tapes: Tapes, spans: SupportsGetItem[int, tuple[SupportsIndex, Sup
     `spans`: (open, close) pairs, ns UTC, ascending. Raises `IntervalError` for an interval that does not fit.
     """
 
+def end_visits(seconds: SupportsFloat | SupportsIndex) -> None:
+    """
+    Waits until no thread is inside the core without the interpreter, for so many seconds; hardly one goes there from now on.
+    """
+
 def find_gaps(tapes: Tapes, spans: SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]]) -> tuple[Any, list[tuple[str, int, int, int]]]:
     """
     Gaps of all symbols' base bars as one record batch: symbol, start, end, n_missing; and by symbol the bars expected
     and present: (symbol, interval_ns, expected, present).
 
     `spans`: (open, close) pairs, ns UTC, ascending.
+    """
+
+def forget_visits() -> None:
+    """
+    A forked process has none of the threads that were away.
     """
 
 def interval_name(interval_ns: SupportsIndex) -> str:

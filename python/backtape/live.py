@@ -8,6 +8,7 @@ import threading
 import weakref
 from typing import Final, Protocol
 
+from backtape._core import end_visits, forget_visits
 from backtape.errors import StateError
 
 _LONGEST_WAIT_S: Final = 2.0
@@ -68,10 +69,12 @@ def _stop_all() -> None:
     others = [thread for thread in threads if thread is not threading.current_thread()]
     for thread in others:
         thread.join(_LONGEST_WAIT_S / len(others))
+    end_visits(_LONGEST_WAIT_S)
 
 
 def _forget() -> None:
     _running.clear()
+    forget_visits()
 
 
 atexit.register(_stop_all)

@@ -1,6 +1,7 @@
 //! Rows to Arrow, without a copy of the numbers.
 
 use crate::columns::{Columns, Symbols};
+use crate::visits::Visit;
 use arrow_array::types::UInt32Type;
 use arrow_array::{
     ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt32Array,
@@ -8,6 +9,8 @@ use arrow_array::{
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use backtape_core::key::Kind;
+use pyo3::prelude::*;
+use pyo3_arrow::PyRecordBatch;
 use std::sync::Arc;
 
 /// The Arrow type of every stamp: ns UTC.
@@ -57,4 +60,10 @@ pub(crate) fn to_batch(columns: &Columns) -> Result<RecordBatch, ArrowError> {
         }
     }
     batch(named)
+}
+
+/// A record batch as pyarrow's own, which lets go of the interpreter to take it.
+pub(crate) fn handed_out(py: Python<'_>, batch: RecordBatch) -> PyResult<Bound<'_, PyAny>> {
+    let _visit = Visit::begin();
+    PyRecordBatch::new(batch).into_pyarrow(py)
 }

@@ -1,8 +1,10 @@
 //! `Chunk`: a stretch of planned events, taken one by one, instant by instant, or whole.
 
+use crate::arrow_out::handed_out;
 use crate::bar::{Bar, BarValues};
 use crate::batch_form::BatchForm;
 use crate::boundary::{SessionClose, SessionOpen};
+use crate::enter::Enter;
 use crate::flags::Flags;
 use crate::ledger::Ledger;
 use crate::moment::{Moment, Moments};
@@ -13,7 +15,6 @@ use backtape_core::key::Kind;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use pyo3_arrow::PyRecordBatch;
 use std::sync::Arc;
 
 /// A stretch of planned events. It ends where its events do, or where the replay must ask again: for what is due, and
@@ -59,8 +60,8 @@ impl Chunk {
         if events.is_empty() {
             return Ok(None);
         }
-        let batch = py.detach(|| crate::batch::to_batch(form, &progress.window, events));
-        let batch = PyRecordBatch::new(batch).into_pyarrow(py)?;
+        let batch = py.out(|| crate::batch::to_batch(form, &progress.window, events));
+        let batch = handed_out(py, batch)?;
         // A stop that came while the batch was made can't return before this: it needs the interpreter, which we hold.
         if progress.allowed() < end {
             return Ok(None);

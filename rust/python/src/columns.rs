@@ -3,6 +3,7 @@
 use crate::arrow_out::to_batch;
 use crate::interval::interval_name;
 use crate::numpy_view::{copied, read_only};
+use crate::visits::Visit;
 use arrow_buffer::ScalarBuffer;
 use backtape_core::beside::Known;
 use backtape_core::key::Kind;
@@ -319,7 +320,9 @@ impl Columns {
 
     /// The rows as a `pyarrow.Table`: ts, available_at, symbol and the kind's columns.
     fn to_arrow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.to_table()?.into_pyarrow(py)
+        let table = self.to_table()?;
+        let _visit = Visit::begin(); // pyarrow lets go of the interpreter
+        table.into_pyarrow(py)
     }
 
     /// The rows as a `pandas.DataFrame`. pandas must be installed.

@@ -1,6 +1,7 @@
 //! The one door out of the interpreter: what is done inside it runs while other Python threads do.
 
 use crate::errors::to_python;
+use crate::visits::{Visit, is_over};
 use backtape_core::error::Result;
 use pyo3::marker::Ungil;
 use pyo3::prelude::*;
@@ -11,12 +12,23 @@ use pyo3::prelude::*;
 pub(crate) trait Enter {
     /// Runs `work` with the interpreter released.
     fn enter<T: Ungil + Send, F: Ungil + FnOnce() -> Result<T>>(self, work: F) -> PyResult<T>;
+
+    /// The same for work that cannot fail and takes no time, or that asks for signals by itself.
+    fn out<T: Ungil + Send, F: Ungil + FnOnce() -> T>(self, work: F) -> T;
 }
 
 impl Enter for Python<'_> {
     fn enter<T: Ungil + Send, F: Ungil + FnOnce() -> Result<T>>(self, work: F) -> PyResult<T> {
-        let done = self.detach(work).map_err(|error| to_python(self, &error))?;
+        let done = self.out(work).map_err(|error| to_python(self, &error))?;
         self.check_signals()?;
         Ok(done)
+    }
+
+    fn out<T: Ungil + Send, F: Ungil + FnOnce() -> T>(self, work: F) -> T {
+        if is_over() {
+            return work();
+        }
+        let _visit = Visit::begin();
+        self.detach(work)
     }
 }

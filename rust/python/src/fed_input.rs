@@ -1,6 +1,7 @@
 //! `FedInput`: the door of one fed stream for single rows.
 
 use crate::bar::Bar;
+use crate::enter::Enter;
 use crate::errors::feed_fault;
 use crate::quote::Quote;
 use crate::trade::Trade;
@@ -100,6 +101,6 @@ pub(crate) fn put(
             Ok(None) => py.check_signals()?,
             Err(fault) => return Err(feed_fault(py, &fault)),
         }
-        outcome = py.detach(|| feed(LISTEN));
+        outcome = py.out(|| feed(LISTEN));
     }
 }

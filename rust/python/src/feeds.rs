@@ -1,6 +1,7 @@
 //! `Feeds`: streams that are fed while a replay runs.
 
 use crate::arrow_in::by_symbol;
+use crate::enter::Enter;
 use crate::errors::{feed_fault, plain, to_python};
 use crate::fed_input::{FedInput, LISTEN, put};
 use crate::tapes::{Tapes, kind_of, on_bad_of, unreadable};
@@ -45,7 +46,7 @@ impl Feeds {
         work: impl FnOnce(&Queues) -> Result<(), Fault> + Send,
     ) -> PyResult<()> {
         self.key(py, number)?;
-        py.detach(|| work(&self.queues)).map_err(|fault| feed_fault(py, &fault))
+        py.out(|| work(&self.queues)).map_err(|fault| feed_fault(py, &fault))
     }
 }
 
@@ -86,7 +87,7 @@ impl Feeds {
         let raw = by_symbol(&batch, key.kind, Some(&key.symbol)).map_err(|error| unreadable(py, error, "feed"))?;
         let (mut accepted, mut stale) = (0, 0);
         for (_, raw) in raw {
-            let checked = py.detach(|| check(&key, &Arc::from("feed"), raw, self.on_bad));
+            let checked = py.out(|| check(&key, &Arc::from("feed"), raw, self.on_bad));
             let rows = checked.map_err(|error| to_python(py, &error))?;
             let fed = put(py, |at_most| self.queues.feed(number, &rows, at_most))?;
             (accepted, stale) = (accepted + fed.0, stale + fed.1);
@@ -123,14 +124,14 @@ impl Feeds {
 
     /// Notes that the feeder of a stream is gone, unless it ended the stream.
     fn abandon(&self, py: Python<'_>, number: usize) {
-        py.detach(|| self.queues.abandon(number));
+        py.out(|| self.queues.abandon(number));
     }
 
     /// Waits until no row known before some time beyond `beyond_ns` can come, and returns that time (ns UTC; the highest
     /// int64 once all streams have ended), or `None` when stopped. `look` is called now and then while it waits.
     fn wait_beyond(&self, py: Python<'_>, beyond_ns: i64, look: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         loop {
-            match py.detach(|| self.queues.wait_beyond(beyond_ns, LISTEN)) {
+            match py.out(|| self.queues.wait_beyond(beyond_ns, LISTEN)) {
                 Ok(Frontier::At(at_ns)) => return Ok(Some(at_ns)),
                 Ok(Frontier::Stopped) => return Ok(None),
                 Ok(Frontier::NotYet) => {
@@ -144,13 +145,13 @@ impl Feeds {
 
     /// Forgets the rows of the session before.
     fn begin_session(&self, py: Python<'_>) {
-        py.detach(|| self.session().clear());
+        py.out(|| self.session().clear());
     }
 
     /// Takes all rows known before `at_ns`, and stamped before `end_ns` (ns UTC), out of the queues, and returns `base` with
     /// all fed rows of the session.
     fn tapes(&self, py: Python<'_>, base: &Tapes, at_ns: i64, end_ns: i64) -> Tapes {
-        py.detach(|| {
+        py.out(|| {
             let mut tapes = Collected::clone(&base.lock());
             let mut session = self.session();
             for (key, pending) in self.queues.take_before(at_ns, end_ns) {
@@ -188,11 +189,11 @@ impl Feeds {
                 standing,
             )
         };
-        py.detach(|| self.queues.stats()).into_iter().map(line).collect()
+        py.out(|| self.queues.stats()).into_iter().map(line).collect()
     }
 
     /// Ends all waiting, for good.
     fn stop(&self, py: Python<'_>) {
-        py.detach(|| self.queues.stop());
+        py.out(|| self.queues.stop());
     }
 }

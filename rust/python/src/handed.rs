@@ -2,6 +2,7 @@
 //! than its rows.
 
 use crate::arrow_in::{StampFacts, facts_of_stamps, read_pieces};
+use crate::enter::Enter;
 use crate::tapes::unreadable;
 use arrow_array::RecordBatch;
 use backtape_engine::threads::{in_halves, side_by_side};
@@ -25,7 +26,7 @@ impl HandedTables {
     ) -> PyResult<Self> {
         let mut early = Some((early.0.into_reader()?, early.1));
         let mut late = late.map(|(tables, rows)| tables.into_reader().map(|reader| (reader, rows))).transpose()?;
-        let batches = py.detach(|| {
+        let batches = py.out(|| {
             let read = |one: &mut Option<_>| {
                 one.take()
                     .map_or(Ok(Vec::new()), |(reader, rows): (_, Vec<usize>)| read_pieces(reader, rows.into_iter()))
@@ -46,6 +47,6 @@ impl HandedTables {
     /// them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
     fn stamp_facts(&self, py: Python<'_>) -> Vec<Option<StampFacts>> {
         let told = |batch: &RecordBatch| batch.column_by_name("ts").and_then(facts_of_stamps);
-        py.detach(|| in_halves(&self.0, RecordBatch::num_rows, |some| some.iter().map(told).collect()))
+        py.out(|| in_halves(&self.0, RecordBatch::num_rows, |some| some.iter().map(told).collect()))
     }
 }

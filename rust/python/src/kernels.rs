@@ -1,5 +1,6 @@
 //! Kernels on their own: merge, aggregate, find gaps.
 
+use crate::arrow_out::handed_out;
 use crate::arrow_out::{batch as named_batch, stamps, symbols};
 use crate::batch_form::BatchForm;
 use crate::enter::Enter;
@@ -20,7 +21,7 @@ use backtape_engine::threads::in_halves;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
-use pyo3_arrow::{PyRecordBatch, PySchema};
+use pyo3_arrow::PySchema;
 use std::sync::Arc;
 
 /// All rows of some tapes in the order of C1, batch by batch.
@@ -58,7 +59,7 @@ impl Merge {
             Ok(window.map(|window| crate::batch::to_batch(&self.form, &window, 0..window.order.len())))
         })?;
         match batch {
-            Some(batch) => PyRecordBatch::new(batch).into_pyarrow(py),
+            Some(batch) => handed_out(py, batch),
             None => Err(PyStopIteration::new_err(())),
         }
     }
@@ -93,7 +94,7 @@ pub(crate) fn aggregate<'py>(
         let made = in_halves(&bases, rows_of, |some| some.iter().map(derived).collect());
         Ok(bars_batch(&bases, &made, &intervals_ns))
     })?;
-    PyRecordBatch::new(batch.map_err(arrow)?).into_pyarrow(py)
+    handed_out(py, batch.map_err(arrow)?)
 }
 
 /// A symbol with its base bars.
@@ -160,9 +161,9 @@ pub(crate) fn find_gaps<'py>(
         let own = |(_, key, tape): &Base<'_>| gaps_of_one(key, tape, &spans);
         Ok(in_halves(&bases, rows_of, |some| some.iter().map(own).collect()))
     })?;
-    let batch = py.detach(|| gaps_batch(&found)).map_err(arrow)?;
+    let batch = py.out(|| gaps_batch(&found)).map_err(arrow)?;
     let counts = found.iter().map(|own| (own.symbol.to_string(), own.interval_ns, own.expected, own.present));
-    Ok((PyRecordBatch::new(batch).into_pyarrow(py)?, counts.collect()))
+    Ok((handed_out(py, batch)?, counts.collect()))
 }
 
 fn gaps_batch(found: &[SymbolGaps]) -> Result<RecordBatch, ArrowError> {

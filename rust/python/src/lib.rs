@@ -34,6 +34,7 @@ mod symbol_data;
 mod tape_names;
 mod tapes;
 mod trade;
+mod visits;
 mod zone;
 
 use pyo3::prelude::*;
@@ -75,4 +76,6 @@ mod _core {
     use crate::tapes::Tapes;
     #[pymodule_export]
     use crate::trade::Trade;
+    #[pymodule_export]
+    use crate::visits::{end_visits, forget_visits};
 }

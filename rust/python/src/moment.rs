@@ -2,6 +2,7 @@
 
 use crate::chunk::event;
 use crate::columns::{Columns, Symbols};
+use crate::enter::Enter;
 use crate::interval::interval_name;
 use crate::progress::Progress;
 use crate::tape_names::datetime_in;
@@ -101,7 +102,7 @@ pub(crate) struct Moments {
 
 impl Moments {
     pub(crate) fn new(py: Python<'_>, progress: Arc<Progress>) -> Self {
-        let gathered = py.detach(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(&progress))).clone());
+        let gathered = py.out(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(&progress))).clone());
         Self { progress, gathered }
     }
 
@@ -115,7 +116,7 @@ impl Moments {
             return Ok(None);
         }
         let start = at_ns[..end].partition_point(|&at| at < last_ns);
-        let gathered = py.detach(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(progress))).clone());
+        let gathered = py.out(|| progress.gathered.get_or_init(|| Arc::new(Gathered::of(progress))).clone());
         let moment = Moment { available_at: last_ns, events: start..end, progress: Arc::clone(progress), gathered };
         Py::new(py, moment).map(Some)
     }

@@ -123,7 +123,7 @@ impl Player {
     /// them, are planned meanwhile.
     fn foresee(&self, py: Python<'_>, loaded: Vec<Bound<'_, LoadedSession>>, rows: usize) {
         let next: Vec<_> = loaded.iter().map(|session| Arc::clone(&session.get().loaded)).collect();
-        py.detach(|| {
+        py.out(|| {
             for loaded in next {
                 self.planner.foresee(loaded, rows);
             }
@@ -165,7 +165,7 @@ impl Player {
     /// Takes up the same session with more rows of fed tapes.
     fn grow(&self, py: Python<'_>, loaded: &LoadedSession) {
         let loaded = Arc::clone(&loaded.loaded);
-        py.detach(|| self.planner.grow(loaded));
+        py.out(|| self.planner.grow(loaded));
     }
 
     /// The next events that are due, about `rows` of them, once they are; `None` at the end of the session, and when
@@ -173,16 +173,16 @@ impl Player {
     /// before it, and is empty when it is due.
     #[pyo3(signature = (rows, whole, timer_ns=None))]
     fn next_chunk(&self, py: Python<'_>, rows: usize, whole: bool, timer_ns: Option<i64>) -> PyResult<Option<Chunk>> {
-        py.detach(|| self.shared.turnstile.tell());
+        py.out(|| self.shared.turnstile.tell());
         let Some(progress) = py.enter(|| Ok(self.next_progress(rows)))? else {
             return Ok(None);
         };
         loop {
             let at_ns = Self::due_at(&progress, whole, timer_ns);
-            match py.detach(|| self.shared.turnstile.pace.wait(at_ns, LISTEN)) {
+            match py.out(|| self.shared.turnstile.pace.wait(at_ns, LISTEN)) {
                 Waited::Due(due_ns) => {
                     let due_ns = due_ns.max(progress.window.loaded.catch_up_until_ns.saturating_sub(1));
-                    if py.detach(|| self.shared.allow(&progress, due_ns, timer_ns)) {
+                    if py.out(|| self.shared.allow(&progress, due_ns, timer_ns)) {
                         let is_timer =
                             timer_ns.is_some_and(|timer_ns| progress.place_after(timer_ns) <= progress.taken());
                         return Ok(Some(Chunk { progress, form: Arc::clone(&self.form), is_timer }));
@@ -197,7 +197,7 @@ impl Player {
     /// Waits until a timer is due that comes after all events of the session; `False` when stopped.
     fn wait_for_timer(&self, py: Python<'_>, at_ns: i64) -> PyResult<bool> {
         loop {
-            match py.detach(|| self.shared.turnstile.pace.wait(at_ns, LISTEN)) {
+            match py.out(|| self.shared.turnstile.pace.wait(at_ns, LISTEN)) {
                 Waited::Due(_) => return Ok(true),
                 Waited::NotYet => py.check_signals()?,
                 Waited::Stopped => return Ok(false),
@@ -232,7 +232,7 @@ impl Player {
             Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(u32::MAX.into()));
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let (committed, goes_on) = py.detach(|| self.shared.turnstile.wait_for_data(seen, left.min(LISTEN)));
+            let (committed, goes_on) = py.out(|| self.shared.turnstile.wait_for_data(seen, left.min(LISTEN)));
             if committed > seen || !goes_on || left.is_zero() {
                 return Ok((committed, goes_on));
             }
@@ -242,7 +242,7 @@ impl Player {
 
     /// Settles the last session where the consumer stands; nothing follows.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.shared.turnstile.end());
+        py.out(|| self.shared.turnstile.end());
         py.enter(|| {
             self.settle()?;
             let mut plan = self.plan();
@@ -306,12 +306,12 @@ impl Player {
     /// Where every row went so far.
     #[getter]
     fn ledger(&self, py: Python<'_>) -> Ledger {
-        Ledger(py.detach(|| self.shared.account().ledger))
+        Ledger(py.out(|| self.shared.account().ledger))
     }
 
     /// Base bars by symbol so far: (symbol, expected, present, present or filled, gaps).
     fn quality(&self, py: Python<'_>) -> Vec<(String, u64, u64, u64, u64)> {
-        let quality = py.detach(|| self.shared.account().quality);
+        let quality = py.out(|| self.shared.account().quality);
         let row = |(symbol, own): (Arc<str>, Quality)| {
             (symbol.to_string(), own.slots.expected, own.slots.present, own.slots.present_or_filled, own.gaps)
         };
@@ -320,20 +320,20 @@ impl Player {
 
     /// The first rows that were rejected: (tape, reason).
     fn rejected(&self, py: Python<'_>) -> Vec<(String, String)> {
-        let rejected = py.detach(|| self.shared.account().rejected);
+        let rejected = py.out(|| self.shared.account().rejected);
         rejected.into_iter().map(|(tape, fault)| (tape.to_string(), fault.to_string())).collect()
     }
 
     /// Sessions begun so far.
     #[getter]
     fn sessions_begun(&self, py: Python<'_>) -> u64 {
-        py.detach(|| self.shared.account().sessions)
+        py.out(|| self.shared.account().sessions)
     }
 
     /// Fingerprint of all events delivered so far, 16 hexadecimal digits.
     #[getter]
     fn digest(&self, py: Python<'_>) -> String {
-        py.detach(|| self.shared.digest().hex())
+        py.out(|| self.shared.digest().hex())
     }
 
     /// Times real time; 0 for as fast as events are taken.
@@ -347,23 +347,23 @@ impl Player {
         if !(speed >= 0.0 && speed.is_finite()) {
             return Err(plain(py, "ConfigError", &format!("speed is {speed}: it must be 0 or a positive number")));
         }
-        py.detach(|| self.shared.turnstile.command(|pace| pace.set_speed(speed)));
+        py.out(|| self.shared.turnstile.command(|pace| pace.set_speed(speed)));
         Ok(())
     }
 
     /// Holds all events back.
     fn pause(&self, py: Python<'_>) {
-        py.detach(|| self.shared.turnstile.command(backtape_engine::pace::Pace::pause));
+        py.out(|| self.shared.turnstile.command(backtape_engine::pace::Pace::pause));
     }
 
     /// Goes on with the next event.
     fn resume(&self, py: Python<'_>) {
-        py.detach(|| self.shared.turnstile.command(backtape_engine::pace::Pace::resume));
+        py.out(|| self.shared.turnstile.command(backtape_engine::pace::Pace::resume));
     }
 
     /// Ends the replay: no further event is handed out.
     fn stop(&self, py: Python<'_>) {
-        py.detach(|| {
+        py.out(|| {
             self.shared.turnstile.command(backtape_engine::pace::Pace::stop);
             self.shared.turnstile.end();
         });

@@ -1,6 +1,7 @@
 //! `Tapes`: checked rows by tape.
 
 use crate::arrow_in::{Unreadable, by_symbol, read_all, read_by_symbol};
+use crate::enter::Enter;
 use crate::errors::{plain, raise, to_python};
 use crate::handed::HandedTables;
 use crate::session::spans_of;
@@ -98,7 +99,7 @@ impl Tapes {
 
     /// The same rows, to which others may be added.
     fn copy(&self, py: Python<'_>) -> Self {
-        py.detach(|| Self(Mutex::new(Arc::clone(&self.lock()))))
+        py.out(|| Self(Mutex::new(Arc::clone(&self.lock()))))
     }
 
     /// Checks the rows of one source and adds them to their tapes.
@@ -123,7 +124,7 @@ impl Tapes {
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
         let reader = rows.into_reader()?;
         let source_name: Arc<str> = source.into();
-        let added = py.detach(|| {
+        let added = py.out(|| {
             let rows = match symbol {
                 None => read_by_symbol(reader, kind),
                 Some(_) => read_all(reader).and_then(|batch| by_symbol(&batch, kind, symbol)),
@@ -159,7 +160,7 @@ impl Tapes {
         let (kind, on_bad) = (kind_of(py, kind)?, on_bad_of(py, on_bad_rows)?);
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
         let tables = &tables.get().0;
-        let added = py.detach(|| {
+        let added = py.out(|| {
             let mut found: Vec<Unchecked> = Vec::with_capacity(pieces.len());
             for (place, symbol, source) in &pieces {
                 let key = TapeKey { kind, interval_ns, symbol: symbol.as_str().into() };
@@ -198,7 +199,7 @@ impl Tapes {
         let gaps = spans_of(py, &gaps)?;
         let key = TapeKey { kind: Kind::Bar, interval_ns, symbol: symbol.into() };
         let source_name: Arc<str> = source.into();
-        let sorted = py.detach(|| {
+        let sorted = py.out(|| {
             let batch = read_all(reader).map_err(Fault::Stream)?;
             let mut all = Filled::default();
             for (_, raw) in by_symbol(&batch, Kind::Bar, Some(symbol)).map_err(Fault::Stream)? {
