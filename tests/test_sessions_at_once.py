@@ -83,10 +83,10 @@ def test_more_and_more_short_sessions_are_loaded_at_a_time(monkeypatch: pytest.M
         assert set(loaded_at_once(monkeypatch, source, fill=given)) == {1}, "each session's gaps are asked for alone"
 
 
-def test_no_more_than_a_megabyte_is_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = dict.fromkeys(("AIG", "IBM", "KO", "T"), bars())
-    megabyte = (1 << 20) // (BARS[0] * 48 * len(given) + 16)  # a bar; the session's open and close
-    assert loaded_at_once(monkeypatch, given)[:6] == [1, 2, 4, 8, megabyte, megabyte]
+def test_no_more_than_four_megabytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = dict.fromkeys((f"S{number}" for number in range(16)), bars())
+    most = (4 << 20) // (BARS[0] * 48 * len(given) + 16)  # a bar; the session's open and close
+    assert loaded_at_once(monkeypatch, given)[:6] == [1, 2, 4, 8, most, most]
 
 
 def test_of_several_sessions_those_before_a_damaged_one_are_played(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ SLOW = {
     " FROM (SELECT pg_sleep(30)) AS nap",
     "duckdb": "SELECT 'IBM' AS symbol, 1::BIGINT AS ts_ns, sum(sqrt(a.range * b.range)) AS price, 1.0::DOUBLE AS size"
     " FROM range(200000) a, range(200000) b",
-    "sqlite": "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 12000000)"
+    "sqlite": "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 40000000)"
     " SELECT 'IBM' AS symbol, 1 AS ts_ns, sum(n) * 1.0 AS price, 1.0 AS size FROM c",
 }
 
