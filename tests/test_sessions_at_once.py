@@ -83,9 +83,9 @@ def test_more_and_more_short_sessions_are_loaded_at_a_time(monkeypatch: pytest.M
         assert set(loaded_at_once(monkeypatch, source, fill=given)) == {1}, "each session's gaps are asked for alone"
 
 
-def test_no_more_than_four_megabytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = dict.fromkeys((f"S{number}" for number in range(16)), bars())
-    most = (4 << 20) // (BARS[0] * 48 * len(given) + 16)  # a bar; the session's open and close
+def test_no_more_than_six_megabytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = dict.fromkeys((f"S{number}" for number in range(24)), bars())
+    most = (6 << 20) // (BARS[0] * 48 * len(given) + 16)  # a bar; the session's open and close
     assert loaded_at_once(monkeypatch, given)[:6] == [1, 2, 4, 8, most, most]
 
 

@@ -22,7 +22,7 @@ from backtape.repositories.store import StoreRepository
 from backtape.request import Request
 
 _ALWAYS = (-(2**63), 2**63 - 1)
-_BYTES_AT_ONCE = 1 << 22
+_BYTES_AT_ONCE = 6 << 20
 _TABLES_AT_ONCE = 64
 _FILES_AT_ONCE = 16
 """Sessions of files: as many must come within the time that one may take."""

@@ -52,6 +52,14 @@ pub struct DerivedBars {
 }
 
 impl DerivedBars {
+    /// None, with room for so many.
+    pub fn with_room(bars: usize) -> Self {
+        let [ts_ns, available_ns] = [(); 2].map(|()| Vec::with_capacity(bars));
+        let [open, high, low, close, volume] = [(); 5].map(|()| Vec::with_capacity(bars));
+        let [n_present, n_expected, n_filled] = [(); 3].map(|()| Vec::with_capacity(bars));
+        Self { ts_ns, available_ns, open, high, low, close, volume, n_present, n_expected, n_filled }
+    }
+
     /// How many bars.
     pub fn len(&self) -> usize {
         self.ts_ns.len()

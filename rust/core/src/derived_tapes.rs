@@ -4,6 +4,7 @@ use crate::batch_kernels::{bar_slices, check_interval};
 use crate::derive::DerivedBars;
 use crate::error::{Error, Result};
 use crate::flat::flat_bars;
+use crate::gaps::slots_in;
 use crate::key::{Kind, TapeKey};
 use crate::late::{beside, filled_tape, revised_tape, window_of, with_late};
 use crate::ledger::Tally;
@@ -81,7 +82,9 @@ fn check_derived(tapes: &[LoadedTape], base: &LoadedTape, derived_ns: &[i64]) ->
 
 /// The bars of an interval from the finest bars of each symbol, and where fills may come late, those that they change.
 fn derive_all(session: &Session, bases: &[Base<'_>], interval_ns: i64, made: &mut Vec<LoadedTape>) {
-    let (mut bars, mut places) = (DerivedBars::default(), Vec::with_capacity(bases.len()));
+    let windows: u64 = session.spans().iter().map(|&span| slots_in(span, interval_ns)).sum();
+    let mut bars = DerivedBars::with_room(windows as usize * bases.len());
+    let mut places = Vec::with_capacity(bases.len());
     for (base, late) in bases {
         // What is filled in by the end of a window is in its bar.
         let in_time = |ts, at_ns| window_of(session, interval_ns, ts).is_some_and(|window| at_ns <= window.end_ns());
