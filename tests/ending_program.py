@@ -110,6 +110,7 @@ def merge_waits() -> None:
     made, feed = fed()
     feed(0)
     feed(1)
+    kept.append(feed)  # a feeder that is gone is an error
     consumed(made.replay())
 
 
