@@ -20,9 +20,7 @@ impl Room {
         let bytes = rows * size_of::<T>();
         let fits = |buffer: &Buffer| buffer.strong_count() == 1 && (bytes..=4 * bytes).contains(&buffer.len());
         let free = self.kept.iter().position(fits).map(|place| self.kept.swap_remove(place));
-        let again = free.and_then(|buffer| buffer.into_mutable().ok());
-        let made = || MutableBuffer::from_len_zeroed((bytes + bytes / SPARE_PART).next_multiple_of(64));
-        Column { buffer: again.unwrap_or_else(made), bytes }
+        Column { buffer: free.and_then(|buffer| buffer.into_mutable().ok()), bytes }
     }
 
     /// Remembers what was handed out.
@@ -45,20 +43,24 @@ impl Room {
 /// A column that is being written.
 #[derive(Debug)]
 pub(crate) struct Column {
-    buffer: MutableBuffer,
+    /// None until the first look, where there was none to be used again: whoever writes the column is to wait for fresh memory, and
+    /// nobody else.
+    buffer: Option<MutableBuffer>,
     bytes: usize,
 }
 
 impl Column {
     /// Its values.
     pub(crate) fn values<T: ArrowNativeType>(&mut self) -> &mut [T] {
-        let rows = self.bytes / size_of::<T>();
-        &mut self.buffer.typed_data_mut()[..rows]
+        let (rows, bytes) = (self.bytes / size_of::<T>(), self.bytes);
+        let fresh = || MutableBuffer::from_len_zeroed((bytes + bytes / SPARE_PART).next_multiple_of(64));
+        &mut self.buffer.get_or_insert_with(fresh).typed_data_mut()[..rows]
     }
 
     /// What it has become: its values, and the buffer to be remembered.
-    pub(crate) fn done<T: ArrowNativeType>(self, kept: &mut Vec<Buffer>) -> ScalarBuffer<T> {
-        let buffer: Buffer = self.buffer.into();
+    pub(crate) fn done<T: ArrowNativeType>(mut self, kept: &mut Vec<Buffer>) -> ScalarBuffer<T> {
+        self.values::<T>(); // a column without rows was never looked at
+        let buffer: Buffer = self.buffer.unwrap_or_default().into();
         kept.push(buffer.clone());
         ScalarBuffer::new(buffer, 0, self.bytes / size_of::<T>())
     }
