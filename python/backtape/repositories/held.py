@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +14,6 @@ from backtape._core import HandedTables, Tapes
 from backtape.arrow_types import stamps_ns
 from backtape.model import Kind
 from backtape.repositories.base import Piece
-
-_TABLES_WORTH_A_THREAD: Final = 64
 
 
 @dataclass(eq=False, slots=True)
@@ -55,10 +53,11 @@ class Held:
 
 @dataclass(eq=False, slots=True)
 class HeldRun:
-    """Tables of one named symbol each, handed over to the core as they are. There may be thousands, and what is done
-    for each of them costs more than its rows: so little is.
+    """Tables of one named symbol each, converted together and handed over to the core. There may be thousands, and what
+    is done for each of them costs more than its rows: so little is.
 
-    `places`: where they stand among `handed`. `bounds`: the lowest and the highest stamp of all, ns UTC.
+    `places`: where they stand among `handed`. `bounds`: the lowest and the highest stamp of all, ns UTC. `canonical`:
+    converts one of them by itself; its second argument is the name for messages.
     """
 
     kind: Kind
@@ -68,12 +67,14 @@ class HeldRun:
     handed: HandedTables
     places: list[int]
     bounds: tuple[int, int]
+    canonical: Callable[[pa.Table, str], pa.Table]
 
     def pieces(self, wanted: frozenset[str] | None) -> Iterator[Piece]:
         """The tables of some symbols, or all."""
         for symbol, table in zip(self.symbols, self.tables, strict=True):
             if wanted is None or symbol in wanted:
-                yield Piece(name_of(symbol, self.kind), table, symbol)
+                source = name_of(symbol, self.kind)
+                yield Piece(source, self.canonical(table, source), symbol)
 
     def add_to(
         self, tapes: Tapes, wanted: frozenset[str] | None, *, on_bad_rows: Literal["raise", "quarantine"]
@@ -106,7 +107,7 @@ def add_pieces(
     for schema, grouped in groupby(pieces, lambda piece: piece.rows.schema if piece.symbol is not None else None):
         run = list(grouped)
         if schema is not None and len(run) > 1:
-            handed = handed_over([one.rows for one in run])
+            handed = HandedTables((pa.concat_tables([one.rows for one in run]), [one.rows.num_rows for one in run]))
             told = [(place, one.symbol or "", one.source) for place, one in enumerate(run)]
             tapes.add_many(kind, interval_ns, handed, pieces=told, on_bad_rows=on_bad_rows, only_source=True)
             continue
@@ -120,18 +121,6 @@ def add_pieces(
                 on_bad_rows=on_bad_rows,
                 only_source=True,
             )
-
-
-def handed_over(tables: Sequence[pa.Table]) -> HandedTables:
-    """Tables of one schema as the core takes them."""
-
-    def stream(some: Sequence[pa.Table]) -> tuple[pa.Table, list[int]]:
-        return pa.concat_tables(some), [table.num_rows for table in some]
-
-    if len(tables) < _TABLES_WORTH_A_THREAD:
-        return HandedTables(stream(tables))
-    half = len(tables) // 2
-    return HandedTables(stream(tables[:half]), stream(tables[half:]))
 
 
 def name_of(symbol: str | None, kind: Kind | None) -> str:

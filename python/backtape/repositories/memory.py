@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Final, Literal
 
 import pyarrow as pa
 
-from backtape._core import Tapes
+from backtape._core import HandedTables, Tapes
 from backtape.arrow_types import ArrowStreamable, is_streamable, positions_ns, stamps_ns
-from backtape.errors import ConfigError, SchemaError
+from backtape.errors import ConfigError, DataError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
 from backtape.normalise import (
     MINUTE_NS,
     Shape,
     column_of,
     interval_of_stamps,
-    is_canonical,
     kind_of_columns,
     mostly_minutes,
     normalise,
     stamps_of,
 )
 from backtape.repositories.base import Piece, within
-from backtape.repositories.held import Held, HeldRun, add_pieces, handed_over, name_of
+from backtape.repositories.held import Held, HeldRun, add_pieces, name_of
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""
@@ -32,6 +32,7 @@ Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 _Found = tuple[Kind | None, str | None, ArrowStreamable]
 
 _I64_MIN: Final = -(2**63)
+_TABLES_WORTH_A_THREAD: Final = 64
 _BARS_TELLING: Final = 20
 """So few bars may all stand on a coarser grid by chance."""
 
@@ -61,11 +62,11 @@ class MemoryRepository:
         self._declared_ns = interval_ns
         self._looked_up: tuple[pa.Schema, tuple[Kind | None, str | None, str | None]] | None = None
         self._lone_symbol = lone_symbol
-        self._is_plain = self._shape == Shape()
-        # There may be thousands of tables, and each look at one costs more than its rows: those that need no conversion
-        # are looked at together.
-        runs = groupby(_tables(source), lambda found: self._canonical_as(*found))
-        self._held = [held for kind, run in runs for held in self._hold_run(kind, list(run))]
+        self._run: tuple[Kind, pa.Schema] | None = None
+        # There may be thousands of tables, and each look at one costs more than its rows: those of one schema are
+        # converted and looked at together.
+        runs = groupby(_tables(source), lambda found: self._run_of(*found))
+        self._held = [held for key, run in runs for held in self._hold_run(key, list(run))]
 
     @property
     def name(self) -> str:
@@ -130,24 +131,30 @@ class MemoryRepository:
     def _of(self, kind: Kind, interval_ns: int) -> Iterator[Held | HeldRun]:
         return (held for held in self._held if held.kind == kind and held.interval_ns == interval_ns)
 
-    def _canonical_as(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> Kind | None:
-        """The kind of a table of one named symbol that need not be converted; else None."""
-        if symbol is None or not isinstance(table, pa.Table) or not self._is_plain:
+    def _run_of(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> tuple[Kind, pa.Schema] | None:
+        """What tables of one named symbol each have in common where they can be converted together; else None."""
+        if symbol is None or not isinstance(table, pa.Table):
             return None
         schema = table.schema
         told = kind or self._look_up(schema)[0]
-        return told if told is not None and is_canonical(schema, told) else None
+        if told is None:
+            return None
+        before = self._run
+        if before is None or before[0] != told or not before[1].equals(schema):
+            self._run = told, schema
+        return self._run
 
-    def _hold_run(self, kind: Kind | None, run: list[_Found]) -> Iterator[Held | HeldRun]:
-        if kind is None:
+    def _hold_run(self, key: tuple[Kind, pa.Schema] | None, run: list[_Found]) -> Iterator[Held | HeldRun]:
+        if key is None:
             yield from (self._hold(*one) for one in run)
             return
+        kind = key[0]
         symbols = [symbol for _, symbol, _ in run if symbol is not None]
         tables = [table for _, _, table in run if isinstance(table, pa.Table)]
-        handed = handed_over(tables)
-        facts = enumerate(handed.stamp_facts())
+        handed = self._handed(kind, tables)
+        facts = enumerate(handed.stamp_facts() if handed is not None else ())
         bounds = {place: told[:2] for place, told in facts if told is not None and self._fits(kind, *told[2:])}
-        if bounds:
+        if handed is not None and bounds:
             yield HeldRun(
                 kind,
                 MINUTE_NS if kind == "bar" else 0,
@@ -159,9 +166,30 @@ class MemoryRepository:
                     min(lowest_ns for lowest_ns, _ in bounds.values()),
                     max(highest_ns for _, highest_ns in bounds.values()),
                 ),
+                partial(self._canonical, kind),
             )
         for place in sorted(set(range(len(run))).difference(bounds)):
             yield self._hold(kind, symbols[place], tables[place])
+
+    def _handed(self, kind: Kind, tables: list[pa.Table]) -> HandedTables | None:
+        """Tables of one schema, their bars of 1m, converted and handed over together; None where that fails: looked at
+        one by one, they show which is at fault.
+        """
+
+        def stream(some: list[pa.Table]) -> tuple[pa.Table, list[int]]:
+            return self._canonical(kind, pa.concat_tables(some), "tables"), [table.num_rows for table in some]
+
+        early = len(tables) // 2 if len(tables) >= _TABLES_WORTH_A_THREAD else len(tables)
+        try:
+            return HandedTables(stream(tables[:early]), stream(tables[early:]) if tables[early:] else None)
+        except (DataError, pa.ArrowException):
+            return None
+
+    def _canonical(self, kind: Kind, rows: pa.Table, source: str) -> pa.Table:
+        """Rows of named symbols, bars of 1m."""
+        symbol_column = self._look_up(rows.schema)[1]
+        own = rows.drop_columns([symbol_column]) if symbol_column is not None else rows
+        return normalise(own, kind, interval_ns=MINUTE_NS if kind == "bar" else 0, shape=self._shape, source=source)
 
     def _fits(self, kind: Kind, rows: int, minutes: int, falls: bool) -> bool:
         """Whether stamps need no closer look: those of bars must leave no doubt that they are minutes."""

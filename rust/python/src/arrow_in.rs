@@ -103,19 +103,24 @@ impl Run {
     }
 }
 
-/// A stream as one batch for each piece, of so many rows. Batches of the stream never reach over two pieces.
+/// A stream as one batch for each piece, of so many rows; a copy only where a piece lies in more than one batch of the stream.
 pub(crate) fn read_pieces(
     mut reader: Box<dyn RecordBatchReader + Send>,
     lens: impl Iterator<Item = usize>,
 ) -> Result<Vec<RecordBatch>, Unreadable> {
     let schema: SchemaRef = reader.schema();
+    let mut rest: Option<RecordBatch> = None;
     let piece = |len: usize| {
         let (mut parts, mut rows) = (Vec::new(), 0);
         while rows < len {
-            let Some(batch) = reader.next() else {
+            let Some(batch) = rest.take().map(Ok).or_else(|| reader.next()) else {
                 break;
             };
-            let batch = batch?;
+            let mut batch = batch?;
+            if batch.num_rows() > len - rows {
+                rest = Some(batch.slice(len - rows, batch.num_rows() - (len - rows)));
+                batch = batch.slice(0, len - rows);
+            }
             rows += batch.num_rows();
             parts.push(batch);
         }

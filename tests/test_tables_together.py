@@ -1,0 +1,97 @@
+"""Tables of one schema are converted together: it shows in nothing but the time that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import backtape
+import numpy as np
+import pyarrow as pa
+import pytest
+from backtape._core import HandedTables
+from backtape.errors import NaiveTimeError, SchemaError
+
+COUNT = 70
+"""More than are worth a thread of their own."""
+OPEN_NS = 1_381_152_600_000_000_000
+"""2013-10-07, 09:30 in New York."""
+MINUTE_NS = 60_000_000_000
+UTC = pa.timestamp("ns", tz="UTC")
+
+
+def bars(number: int, rows: int = 30) -> pa.Table:
+    ts = OPEN_NS + MINUTE_NS * np.arange(rows)
+    low = 10.0 + number + np.arange(rows)
+    numbers = {"open": low + 1, "high": low + 3, "low": low, "close": low + 2, "volume": 100.0 * np.arange(rows)}
+    return pa.table({"ts": pa.array(ts).cast(UTC), **{name: pa.array(values) for name, values in numbers.items()}})
+
+
+def in_another_order(table: pa.Table) -> pa.Table:
+    return table.select(["low", "ts", "volume", "close", "open", "high"])
+
+
+def with_more_columns(table: pa.Table) -> pa.Table:
+    return table.append_column("vwap", table["close"]).append_column("trade_count", pa.array([3] * len(table)))
+
+
+def with_a_symbol(table: pa.Table) -> pa.Table:
+    return table.append_column("symbol", pa.array(["named elsewhere"] * len(table)))
+
+
+def of_other_types(table: pa.Table) -> pa.Table:
+    """No column is left as it is."""
+    numbers = [table[name].cast(pa.float32()) for name in ("open", "high", "low", "close")]
+    stamps = table["ts"].cast(pa.timestamp("ms", tz="UTC"))
+    return pa.table([stamps, *numbers, table["volume"].cast(pa.int64())], table.schema.names)
+
+
+def in_pieces(table: pa.Table) -> pa.Table:
+    return pa.concat_tables([of_other_types(table.slice(0, 7)), of_other_types(table.slice(7))])
+
+
+WAYS = (in_another_order, with_more_columns, with_a_symbol, of_other_types, in_pieces)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tables_in_any_form_give_the_events_of_canonical_ones(way: Callable[[pa.Table], pa.Table]) -> None:
+    plain = {f"S{number:03}": bars(number, number % 40) for number in range(COUNT)}
+    other = {symbol: way(table) for symbol, table in plain.items()}
+    assert backtape.replay(other).to_arrow().equals(backtape.replay(plain).to_arrow())
+    some = ["S003", "S069"]
+    assert backtape.replay(other, symbols=some).to_arrow().equals(backtape.replay(plain, symbols=some).to_arrow())
+    assert backtape.merge(other).read_all().equals(backtape.merge(plain).read_all())
+
+
+def test_tables_are_told_apart_wherever_the_parts_of_a_stream_end() -> None:
+    rows = pa.concat_tables([bars(0, 7), bars(1, 5), bars(2, 9)])
+    lens = [10, 0, 3, 8]
+    for whole in (rows, rows.combine_chunks()):
+        facts = HandedTables((whole, lens)).stamp_facts()
+        assert [fact and fact[2] for fact in facts] == [10, None, 3, 8]
+        assert facts[3] is not None
+        assert facts[3][:2] == (OPEN_NS + MINUTE_NS, OPEN_NS + 8 * MINUTE_NS)
+
+
+def test_a_table_without_rows_or_of_other_bars_stands_beside_the_others() -> None:
+    tables = {f"S{number:03}": in_another_order(bars(number)) for number in range(COUNT)}
+    tables["S007"] = tables["S007"].slice(0, 0)
+    seconds = pa.array(OPEN_NS + 1_000_000_000 * np.arange(30)).cast(UTC)
+    tables["S008"] = tables["S008"].set_column(1, "ts", seconds)
+    events = backtape.replay(tables, interval=("1s", "1m")).to_arrow()
+    intervals = dict(zip(events["symbol"].to_pylist(), events["interval_ns"].to_pylist(), strict=True))
+    assert (intervals["S008"], intervals["S009"], "S007" in intervals) == (1_000_000_000, MINUTE_NS, False)
+    assert len(events) == 30 * (COUNT - 1) + 2
+
+
+def test_of_many_tables_the_one_at_fault_is_named() -> None:
+    tables = {f"S{number:03}": of_other_types(bars(number)) for number in range(COUNT)}
+    volume = pa.array([2**53 + 1] * 30)
+    tables["S042"] = tables["S042"].set_column(5, "volume", volume)
+    with pytest.raises(SchemaError, match=r"table of S042: column 'volume'"):
+        backtape.replay(tables)
+
+
+def test_naive_stamps_of_many_tables_name_the_first_one() -> None:
+    naive = bars(0).set_column(0, "ts", bars(0)["ts"].cast(pa.timestamp("ns")))
+    with pytest.raises(NaiveTimeError, match="table of S000"):
+        backtape.replay({f"S{number:03}": naive for number in range(COUNT)})
