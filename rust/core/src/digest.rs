@@ -144,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_size_is_the_integer_whatever_its_magnitude() {
+        for whole in [0, 1, 100, (1 << 52) - 1, 1 << 52, (1 << 53) + 2, 1 << 62] {
+            assert_eq!(size_word(whole as f64), whole);
+        }
+        for broken in [0.5, 99.99, (1_u64 << 51) as f64 + 0.5, 1e300, f64::INFINITY] {
+            assert_eq!(size_word(broken), broken.to_bits());
+        }
+        assert_eq!(size_word(-3.0), (-3_i64).cast_unsigned());
+        assert_eq!(size_word(f64::NAN), f64::NAN.to_bits());
+    }
+
+    #[test]
     fn every_word_of_an_event_counts() {
         let key = |symbol: &str| TapeKey { kind: Kind::Trade, interval_ns: 0, symbol: symbol.into() };
         let tape = tape_hash(&key("IBM"));
