@@ -202,8 +202,8 @@ _PAGE: Final = """# How fast
 
 backtape beside what one would use instead, and beside what nothing can beat, in five jobs. This page is written by
 `make bench` (`make bench QUICK=1` takes a look in two minutes and writes nothing). Rust kernels alone: `cargo bench`.
-How late events are in a paced replay: `python benches/pace.py`. What parts of a run cost, and memory over many days:
-[shares.md](shares.md).
+How late events are in a paced replay: `python benches/pace.py`; how fast fed rows come in:
+`python benches/feeds.py`. What parts of a run cost, and memory over many days: [shares.md](shares.md).
 
 ## How to read
 

@@ -46,6 +46,13 @@ def test_a_process_ends_in_the_middle_of_things_as_if_there_were_none() -> None:
     assert [one for one in ends if one[1:] != (ending_program.EXIT_CODE, "")] == []
 
 
+def test_a_thread_that_takes_batches_lets_the_process_end() -> None:
+    """Without a wait for it, one such process in seven was aborted."""
+    with ThreadPoolExecutor(2) as two:
+        ends = list(two.map(end, ["running_batches"] * effort(20, 200)))
+    assert {one[1:] for one in ends} == {(ending_program.EXIT_CODE, "")}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("attempt", range(effort(2, 20)))
 def test_a_forked_process_is_told_and_ends(attempt: int) -> None:  # noqa: ARG001  # the more the better

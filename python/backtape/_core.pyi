@@ -406,7 +406,7 @@ class Gap:
 @final
 class HandedTables:
     """
-    Tables of one schema with a column `ts`, as they are; no row is looked at yet.
+    Tables of one schema with a column `ts`; no row is looked at yet.
     """
     def __new__(cls, /, early: tuple[Incomplete, SupportsGetItem[int, SupportsIndex]], late: tuple[Incomplete, SupportsGetItem[int, SupportsIndex]] | None = None) -> HandedTables:
         """

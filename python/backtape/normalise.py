@@ -75,7 +75,7 @@ def mostly_minutes(minutes: int, steps: int) -> bool:
     return minutes > 0 and steps <= 2 * minutes
 
 
-def is_canonical(schema: pa.Schema, kind: Kind) -> bool:
+def _is_canonical(schema: pa.Schema, kind: Kind) -> bool:
     """Whether a table without a symbol column is as `normalise` makes it. Quotes never are: sides may be absent."""
     return kind != "quote" and schema.equals(_CANONICAL[kind])
 
@@ -96,7 +96,7 @@ def normalise(table: ArrowStreamable, kind: Kind, *, interval_ns: int, shape: Sh
         DataError: the stream of the table fails.
     """
     rows = _table_of(table, source)
-    if shape == Shape() and is_canonical(rows.schema, kind):
+    if shape == Shape() and _is_canonical(rows.schema, kind):
         return rows  # there may be thousands of tables, and each look costs
     names = columns_of(rows.schema.names, kind, shape, source=source)
     columns: dict[str, pa.ChunkedArray] = {}

@@ -1,4 +1,4 @@
-"""Tables in memory, as a repository holds them: one by itself, or many of one symbol each that need no conversion."""
+"""Tables in memory, as a repository holds them: one by itself, or many of one symbol each."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class MemoryRepository:
         before = self._run
         if before is None or before[0] != told or not before[1].equals(schema):
             self._run = told, schema
-        return self._run
+        return self._run  # the very same one again and again: to compare schemas takes longer
 
     def _hold_run(self, key: tuple[Kind, pa.Schema] | None, run: list[_Found]) -> Iterator[Held | HeldRun]:
         if key is None:

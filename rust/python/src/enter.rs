@@ -13,7 +13,7 @@ pub(crate) trait Enter {
     /// Runs `work` with the interpreter released.
     fn enter<T: Ungil + Send, F: Ungil + FnOnce() -> Result<T>>(self, work: F) -> PyResult<T>;
 
-    /// The same for work that cannot fail and takes no time, or that asks for signals by itself.
+    /// The same and no more: for work whose faults and signals are the caller's.
     fn out<T: Ungil + Send, F: Ungil + FnOnce() -> T>(self, work: F) -> T;
 }
 

@@ -9,7 +9,7 @@ use backtape_engine::threads::{in_halves, side_by_side};
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatchReader;
 
-/// Tables of one schema with a column `ts`, as they are; no row is looked at yet.
+/// Tables of one schema with a column `ts`; no row is looked at yet.
 #[pyclass(frozen, module = "backtape._core")]
 pub(crate) struct HandedTables(pub(crate) Vec<RecordBatch>);
 
