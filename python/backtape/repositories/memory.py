@@ -153,22 +153,19 @@ class MemoryRepository:
         tables = [table for _, _, table in run if isinstance(table, pa.Table)]
         handed = self._handed(kind, tables)
         facts = enumerate(handed.stamp_facts() if handed is not None else ())
-        bounds = {place: told[:2] for place, told in facts if told is not None and self._fits(kind, *told[2:])}
-        if handed is not None and bounds:
+        fitting = {place: told for place, told in facts if told is not None and self._fits(kind, *told[2:])}
+        if handed is not None and fitting:
             yield HeldRun(
                 kind,
                 MINUTE_NS if kind == "bar" else 0,
-                [symbols[place] for place in bounds],
-                [tables[place] for place in bounds],
+                [symbols[place] for place in fitting],
+                [tables[place] for place in fitting],
                 handed,
-                list(bounds),
-                (
-                    min(lowest_ns for lowest_ns, _ in bounds.values()),
-                    max(highest_ns for _, highest_ns in bounds.values()),
-                ),
+                list(fitting),
+                (min(told[0] for told in fitting.values()), max(told[1] for told in fitting.values())),
                 partial(self._canonical, kind),
             )
-        for place in sorted(set(range(len(run))).difference(bounds)):
+        for place in sorted(set(range(len(run))).difference(fitting)):
             yield self._hold(kind, symbols[place], tables[place])
 
     def _handed(self, kind: Kind, tables: list[pa.Table]) -> HandedTables | None:

@@ -3,6 +3,7 @@
 //! stamp is looked at.
 
 use crate::merge::{Lane, ends};
+use crate::tile::Tile;
 use std::ops::Range;
 
 /// Slots of equal length that cover a stretch of time, with the next free place of each.
@@ -81,17 +82,53 @@ impl Slots {
         }
     }
 
-    /// Appends the places of a lane's rows. The lanes before it have theirs.
-    pub(crate) fn place(&mut self, number: usize, lane: &Lane<'_>, places: &mut Vec<u32>) {
-        let runs = self.of_lanes[number].clone();
-        for run in &self.runs[runs.start as usize..runs.end as usize] {
-            let free = &mut self.next[run.slot as usize..][..run.rows as usize];
-            places.extend_from_slice(free);
-            for place in free {
+    /// Where the runs of some lanes stand.
+    fn runs_of(&self, lanes: &Range<usize>) -> Range<usize> {
+        self.of_lanes[lanes.start].start as usize..self.of_lanes[lanes.end - 1].end as usize
+    }
+
+    /// Appends when the rows of some lanes are known, lane after lane.
+    pub(crate) fn times(&self, lanes: Range<usize>, at_ns: &mut Vec<i64>) {
+        for run in &self.runs[self.runs_of(&lanes)] {
+            let first_ns = self.start_ns.wrapping_add_unsigned(u64::from(run.slot) * self.step_ns);
+            let step_ns = self.step_ns.cast_signed();
+            at_ns.extend((0..i64::from(run.rows)).map(|row| first_ns.wrapping_add(row.wrapping_mul(step_ns))));
+        }
+    }
+
+    /// Takes the next lanes: which of all places their rows get. The lanes before them have theirs.
+    pub(crate) fn take(&mut self, lanes: Range<usize>, tile: &mut Tile) {
+        let Tile { next, stretches, sources } = tile;
+        let runs = &self.runs[self.runs_of(&lanes)];
+        next.clear();
+        next.resize(self.next.len(), 0);
+        for run in runs {
+            for count in &mut next[run.slot as usize..][..run.rows as usize] {
+                *count = count.wrapping_add(1);
+            }
+        }
+        stretches.clear();
+        let mut before = 0;
+        for (all, own) in self.next.iter_mut().zip(&mut *next) {
+            let rows = std::mem::replace(own, before);
+            let end = all.wrapping_add(rows);
+            match stretches.last_mut() {
+                Some(last) if last.end == *all => last.end = end,
+                _ if rows > 0 => stretches.push(*all..end),
+                _ => (),
+            }
+            *all = end;
+            before = before.wrapping_add(rows);
+        }
+        sources.resize(before as usize, 0);
+        let mut source = 0;
+        for run in runs {
+            for place in &mut next[run.slot as usize..][..run.rows as usize] {
+                sources[*place as usize] = source;
+                source = source.wrapping_add(1);
                 *place = place.wrapping_add(1);
             }
         }
-        debug_assert!(places.len() >= lane.rows(), "runs cover all rows of a lane");
     }
 }
 
@@ -124,10 +161,18 @@ mod tests {
         Lane { stamps_ns, lag_ns, step_ns: 0, from: 0, to: stamps_ns.len() }
     }
 
-    fn places(lanes: &[Lane<'_>]) -> Option<Vec<u32>> {
-        let (mut slots, mut places) = (Slots::of(lanes)?, Vec::new());
-        for (number, lane) in lanes.iter().enumerate() {
-            slots.place(number, lane, &mut places);
+    /// The place of each row, lane after lane, of so many lanes at a time.
+    fn places(lanes: &[Lane<'_>], at_a_time: usize) -> Option<Vec<u32>> {
+        let (mut slots, mut places, mut tile) = (Slots::of(lanes)?, Vec::new(), Tile::default());
+        for from in (0..lanes.len()).step_by(at_a_time) {
+            slots.take(from..lanes.len().min(from + at_a_time), &mut tile);
+            let mut own = vec![0; tile.sources.len()];
+            for (stretch, sources) in tile.stretches() {
+                for (place, &source) in stretch.zip(sources) {
+                    own[source as usize] = place as u32;
+                }
+            }
+            places.extend(own);
         }
         Some(places)
     }
@@ -135,16 +180,16 @@ mod tests {
     #[test]
     fn a_row_off_the_grid_and_a_sparse_grid_are_left_to_others() {
         let (bars, odd, far) = ([10, 20, 30, 40], [15, 30, 45], [0, 1, 1_000]);
-        assert_eq!(places(&[lane(&bars, 0), lane(&bars, 10)]), Some(vec![0, 1, 3, 5, 2, 4, 6, 7]));
-        assert_eq!(places(&[lane(&bars, 0), lane(&odd, 0)]), None);
-        assert_eq!(places(&[lane(&far, 0), lane(&far, 0)]), None);
+        assert_eq!(places(&[lane(&bars, 0), lane(&bars, 10)], 1), Some(vec![0, 1, 3, 5, 2, 4, 6, 7]));
+        assert_eq!(places(&[lane(&bars, 0), lane(&odd, 0)], 2), None);
+        assert_eq!(places(&[lane(&far, 0), lane(&far, 0)], 2), None);
     }
 
     proptest! {
         #[test]
         fn tapes_on_a_grid_take_the_places_of_a_stable_sort(
             tapes in prop::collection::vec(prop::collection::vec(0..30_i64, 1..40), 2..12),
-            lags in prop::collection::vec(0..3_i64, 12)
+            lags in prop::collection::vec(0..3_i64, 12), at_a_time in 1..12_usize
         ) {
             let sorted = |mut slots: Vec<i64>| { slots.sort_unstable(); slots };
             let tapes: Vec<Vec<i64>> = tapes.into_iter().map(sorted).collect();
@@ -155,7 +200,7 @@ mod tests {
             }
             let in_tapes = rows.clone();
             rows.sort_by_key(|&(at_ns, number, _)| (at_ns, number));
-            if let Some(found) = places(&lanes) {
+            if let Some(found) = places(&lanes, at_a_time) {
                 for (row, place) in in_tapes.iter().zip(found) {
                     prop_assert_eq!(*row, rows[place as usize]);
                 }

@@ -5,6 +5,7 @@
 
 use crate::buckets::by_buckets;
 use crate::grid::Slots;
+use crate::tiles::Tiles;
 use arrow_buffer::ScalarBuffer;
 
 /// One tape's part in a merge: rows `from..to` of sorted stamps, each known `lag_ns` after its stamp.
@@ -85,18 +86,10 @@ pub(crate) struct Places<'a> {
 pub fn merge(lanes: &[Lane<'_>]) -> Order {
     let rows = lanes.iter().map(Lane::rows).sum();
     let (mut numbers, mut own_rows, mut at_ns) = (vec![0; rows], vec![0; rows], vec![0; rows]);
-    if let Some(mut slots) = Slots::of(lanes) {
-        slots.fill_times(&mut at_ns);
-        let mut places = Vec::new();
-        for (number, lane) in lanes.iter().enumerate() {
-            places.clear();
-            slots.place(number, lane, &mut places);
-            for (row, &place) in places.iter().enumerate() {
-                (numbers[place as usize], own_rows[place as usize]) = (number as u32, (lane.from + row) as u32);
-            }
-        }
-    } else {
-        by_buckets(lanes, Places { lanes: &mut numbers, rows: &mut own_rows, at_ns: &mut at_ns });
+    let places = Places { lanes: &mut numbers, rows: &mut own_rows, at_ns: &mut at_ns };
+    match Slots::of(lanes) {
+        Some(slots) => Tiles::default().order(lanes, slots, places),
+        None => by_buckets(lanes, places),
     }
     Order { lanes: numbers.into(), rows: own_rows.into(), at_ns: at_ns.into() }
 }
@@ -161,6 +154,13 @@ mod tests {
                 lanes(&columns, &lags).into_iter().map(|lane| Lane { step_ns: 10, ..lane }).collect();
             prop_assert_eq!(merge(&known), sorted(&columns, &lags));
         }
+    }
+
+    #[test]
+    fn more_tapes_than_a_tile_has_merge_like_a_stable_sort() {
+        let minutes = |tape: i64| (0..40).filter(move |minute| (minute * 7 + tape) % 11 > 0).map(|minute| minute * 60);
+        let columns: Vec<Vec<i64>> = (0..1_000).map(|tape| minutes(tape).collect()).collect();
+        assert_eq!(merge(&lanes(&columns, &[])), sorted(&columns, &[]));
     }
 
     #[test]

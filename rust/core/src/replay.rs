@@ -8,7 +8,7 @@ use crate::loaded::Loaded;
 use crate::mark::Mark;
 pub use crate::room::Room;
 use crate::stretches::Stretches;
-use crate::window::{Job, Scratch, Sketch, Window};
+use crate::window::{Job, Sketch, Tiles, Window};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ impl Replay {
     /// The order of about `target` next events; `None` at the end of the session.
     pub fn window(&mut self, target: usize) -> Option<Window> {
         let job = self.next_job(target)?;
-        Some(self.take_up(job.done(&mut Scratch::default())))
+        Some(self.take_up(job.done(&mut Tiles::default())))
     }
 
     /// Ends the session where the consumer stands: its ledger is checked and added to the replay's

@@ -1,14 +1,14 @@
 //! Windows: whole instants of a session's next events, in order and as columns.
 
 use crate::digest::{Digest, placed_hash};
-use crate::event_hashes::row_hashes;
+use crate::event_hashes::row_hash;
 use crate::key::Kind;
 use crate::loaded::Loaded;
 use crate::mark::Mark;
 use crate::merge::{Lane, Order};
-pub use crate::plan::Scratch;
 use crate::plan::{Planned, Sheet, planned};
 use crate::room::Room;
+pub use crate::tiles::Tiles;
 use arrow_buffer::ScalarBuffer;
 use std::sync::{Arc, OnceLock};
 
@@ -29,12 +29,12 @@ impl Job {
     }
 
     /// Works the window out. It knows nothing of other windows: any thread may do it, at any time.
-    pub fn done(self, scratch: &mut Scratch) -> Sketch {
+    pub fn done(self, tiles: &mut Tiles) -> Sketch {
         let Self { loaded, starts, ends, place, sheet } = self;
         let extents = starts.iter().zip(&ends);
         let lanes: Vec<Lane<'_>> =
             loaded.tapes.iter().zip(extents).map(|(tape, (&from, &to))| tape.lane(from, to)).collect();
-        let planned = planned(&loaded, &lanes, place, sheet, scratch);
+        let planned = planned(&loaded, &lanes, place, sheet, tiles);
         Sketch { loaded, planned, place }
     }
 }
@@ -104,8 +104,8 @@ impl Window {
     fn running_digests(&self) -> Vec<Digest> {
         let rows = self.order.lanes.iter().zip(&*self.order.rows).zip(self.place..);
         let running = rows.scan(self.digest_before, |so_far, ((&lane, &row), place)| {
-            let (tape, row) = (&self.loaded.tapes[lane as usize], row as usize);
-            row_hashes(tape, row..row + 1, |_, hash| *so_far = so_far.and(&[placed_hash(place, hash)]));
+            let hash = row_hash(&self.loaded.tapes[lane as usize], row as usize);
+            *so_far = so_far.and(&[placed_hash(place, hash)]);
             Some(*so_far)
         });
         running.collect()

@@ -5,7 +5,7 @@ use backtape_core::error::Result;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
 use backtape_core::replay::{Replay, Room};
-use backtape_core::window::{Job, Scratch, Sketch, Window};
+use backtape_core::window::{Job, Sketch, Tiles, Window};
 use backtape_engine::ahead::{Ahead, Begun};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,7 +62,7 @@ struct State {
     /// Windows of the sessions that come next, session by session.
     foreseen: VecDeque<Vec<Planned>>,
     ahead: Option<Ahead<Job, Sketch>>,
-    scratch: Scratch,
+    tiles: Tiles,
 }
 
 impl Planner {
@@ -142,14 +142,14 @@ impl State {
     /// Where the system gives no thread, all work is done on the spot.
     fn planned(&mut self, job: Job) -> Planned {
         if job.rows() <= FEW_ROWS {
-            return Planned::Done(job.done(&mut self.scratch));
+            return Planned::Done(job.done(&mut self.tiles));
         }
         if self.ahead.is_none() {
             self.ahead = Ahead::new("backtape-plan", THREADS, Job::done).ok();
         }
         let Some(ahead) = &self.ahead else {
-            return Planned::Done(job.done(&mut self.scratch));
+            return Planned::Done(job.done(&mut self.tiles));
         };
-        ahead.begin(job).map_or_else(|job| Planned::Done(job.done(&mut self.scratch)), Planned::Begun)
+        ahead.begin(job).map_or_else(|job| Planned::Done(job.done(&mut self.tiles)), Planned::Begun)
     }
 }

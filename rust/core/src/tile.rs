@@ -1,0 +1,99 @@
+//! Where the rows of some tapes stand among the events of all, and how values get there.
+
+use crate::merge::Lane;
+use std::ops::Range;
+
+/// A place among so many values needs no check. Most tiles of a grid have fewer rows, and most windows.
+const ROOMS: [usize; 2] = [1 << 15, 1 << 17];
+
+/// Some lanes: where their rows stand among the events of all.
+#[derive(Debug, Default)]
+pub(crate) struct Tile {
+    /// The next free place of each slot among the tile's own events.
+    pub(crate) next: Vec<u32>,
+    /// Stretches of all events that are the tile's, ascending.
+    pub(crate) stretches: Vec<Range<u32>>,
+    /// For each of its events in order, which of its rows it is, as these stand lane after lane.
+    pub(crate) sources: Vec<u32>,
+}
+
+impl Tile {
+    /// All lanes, in an order that is known.
+    pub(crate) fn of_order(&mut self, lanes: &[Lane<'_>], order_lanes: &[u32], order_rows: &[u32]) {
+        let mut before = 0_u32;
+        let first_source = |lane: &Lane<'_>| {
+            let first = before.wrapping_sub(lane.from as u32);
+            before = before.wrapping_add(lane.rows() as u32);
+            first
+        };
+        let first_sources: Vec<u32> = lanes.iter().map(first_source).collect();
+        self.stretches.clear();
+        self.stretches.push(0..order_lanes.len() as u32);
+        self.sources.clear();
+        let own = order_lanes.iter().zip(order_rows);
+        self.sources.extend(own.map(|(&lane, &row)| first_sources[lane as usize].wrapping_add(row)));
+    }
+
+    /// Its stretches of all events, each with the places of its rows.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = (Range<usize>, &[u32])> {
+        let mut left = self.sources.as_slice();
+        self.stretches.iter().map(move |stretch| {
+            let (own, after) = left.split_at((stretch.end - stretch.start) as usize);
+            left = after;
+            (stretch.start as usize..stretch.end as usize, own)
+        })
+    }
+
+    /// Moves values that stand lane after lane to the places of their events.
+    pub(crate) fn spread<T: Copy>(&self, values: &[T], events: &mut [T]) {
+        // Without a check the loop has half as many instructions.
+        if let Some(values) = self.room::<{ ROOMS[0] }, T>(values) {
+            self.spread_from(|source| values[source as usize % ROOMS[0]], events);
+        } else if let Some(values) = self.room::<{ ROOMS[1] }, T>(values) {
+            self.spread_from(|source| values[source as usize % ROOMS[1]], events);
+        } else {
+            self.spread_from(|source| values[source as usize], events);
+        }
+    }
+
+    fn room<'a, const ROOM: usize, T>(&self, values: &'a [T]) -> Option<&'a [T; ROOM]> {
+        values.first_chunk().filter(|_| self.sources.len() <= ROOM)
+    }
+
+    fn spread_from<T>(&self, value: impl Fn(u32) -> T, events: &mut [T]) {
+        for (stretch, sources) in self.stretches() {
+            for (event, &source) in events[stretch].iter_mut().zip(sources) {
+                *event = value(source);
+            }
+        }
+    }
+}
+
+/// Makes room for the values of so many rows, whatever they are.
+pub(crate) fn make_room<T: Copy + Default>(values: &mut Vec<T>, rows: usize) {
+    let is_worth_it = |room: &usize| rows > room / 16 && rows <= *room;
+    let room = ROOMS.into_iter().find(is_worth_it).unwrap_or(rows);
+    if values.len() < room {
+        *values = vec![T::default(); room];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_get_to_the_places_of_their_events_however_many_there_are() {
+        for rows in [3, 3_000, 70_000, 200_000] {
+            // Each second place belongs to others.
+            let stretches = (0..rows).map(|row| 2 * row..2 * row + 1).collect();
+            let tile = Tile { next: Vec::new(), stretches, sources: (0..rows).rev().collect() };
+            let (mut values, mut events) = (Vec::new(), vec![0; 2 * rows as usize]);
+            make_room(&mut values, rows as usize);
+            values.iter_mut().zip(1..=rows).for_each(|(value, row)| *value = row);
+            tile.spread(&values, &mut events);
+            let expected: Vec<u32> = (1..=rows).rev().flat_map(|row| [row, 0]).collect();
+            assert!(events == expected, "{rows} rows");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Rows become events, some tapes at a time: a tile. Where tapes share a grid, a tile's rows are few enough to stay near while
+//! they are ordered, hashed and moved; where they do not, all tapes are one tile.
+
+use crate::digest::placed_hash;
+use crate::event_hashes::{add_number, key_hashes};
+use crate::grid::Slots;
+use crate::loaded::LoadedTape;
+use crate::merge::{Lane, Places};
+use crate::plan::Page;
+use crate::tile::{Tile, make_room};
+
+/// Memory for tiles, used again for the next one. What lies in it stands tape after tape.
+#[derive(Debug, Default)]
+pub struct Tiles {
+    tile: Tile,
+    at_ns: Vec<i64>,
+    ts_ns: Vec<i64>,
+    words: Vec<u32>,
+    numbers: Vec<f64>,
+    hashes: Vec<u64>,
+}
+
+/// About so many rows make a tile of a grid.
+pub(crate) const TILE_ROWS: usize = 16_384;
+
+/// How many of the tapes make a tile.
+fn tapes_a_tile(rows: usize, tapes: usize) -> usize {
+    (TILE_ROWS * tapes / rows.max(1)).clamp(1, tapes.max(1))
+}
+
+impl Tiles {
+    /// Writes the order of all rows of lanes on a grid.
+    pub(crate) fn order(&mut self, lanes: &[Lane<'_>], mut slots: Slots, out: Places<'_>) {
+        let Places { lanes: out_lanes, rows: out_rows, at_ns } = out;
+        slots.fill_times(at_ns);
+        let size = tapes_a_tile(at_ns.len(), lanes.len());
+        for (number, lanes) in lanes.chunks(size).enumerate() {
+            let first = number * size;
+            slots.take(first..first + lanes.len(), &mut self.tile);
+            self.order_tile(first, lanes, out_lanes, out_rows);
+        }
+    }
+
+    /// Writes the columns of tapes on a grid, and returns the events' part in the digest. `place` is that of the first
+    /// event in the replay.
+    pub(crate) fn write_grid(
+        &mut self,
+        tapes: &[LoadedTape],
+        lanes: &[Lane<'_>],
+        mut slots: Slots,
+        page: &mut Page<'_>,
+        place: u64,
+    ) -> u64 {
+        slots.fill_times(page.at_ns);
+        let size = tapes_a_tile(page.at_ns.len(), lanes.len());
+        let mut digest = 0_u64;
+        for (number, (tapes, lanes)) in tapes.chunks(size).zip(lanes.chunks(size)).enumerate() {
+            let first = number * size;
+            let own = first..first + lanes.len();
+            self.at_ns.clear();
+            slots.times(own.clone(), &mut self.at_ns);
+            slots.take(own, &mut self.tile);
+            self.order_tile(first, lanes, page.lanes, page.rows);
+            digest = digest.wrapping_add(self.write_tile(tapes, lanes, page, place));
+        }
+        digest
+    }
+
+    /// The same of tapes whose order is written.
+    pub(crate) fn write_ordered(
+        &mut self,
+        tapes: &[LoadedTape],
+        lanes: &[Lane<'_>],
+        page: &mut Page<'_>,
+        place: u64,
+    ) -> u64 {
+        self.at_ns.clear();
+        for lane in lanes {
+            self.at_ns.extend(lane.stamps().iter().map(|ts_ns| ts_ns.wrapping_add(lane.lag_ns)));
+        }
+        self.tile.of_order(lanes, page.lanes, page.rows);
+        self.write_tile(tapes, lanes, page, place)
+    }
+
+    fn order_tile(&mut self, first: usize, lanes: &[Lane<'_>], out_lanes: &mut [u32], out_rows: &mut [u32]) {
+        let Self { tile, words, .. } = self;
+        make_room(words, lanes.iter().map(Lane::rows).sum());
+        for (own, number) in pieces_mut(lanes, words).zip(first as u32..) {
+            own.fill(number);
+        }
+        tile.spread(words, out_lanes);
+        for (own, lane) in pieces_mut(lanes, words).zip(lanes) {
+            for (own, row) in own.iter_mut().zip(lane.from as u32..) {
+                *own = row;
+            }
+        }
+        tile.spread(words, out_rows);
+    }
+
+    /// Writes stamps and numbers of rows that are ordered, and hashes them.
+    fn write_tile(&mut self, tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>, place: u64) -> u64 {
+        let rows = self.at_ns.len();
+        make_room(&mut self.ts_ns, rows);
+        for ((tape, own), (lane, at_ns)) in
+            tapes.iter().zip(pieces_mut(lanes, &mut self.ts_ns)).zip(pieces(lanes, &self.at_ns))
+        {
+            if tape.available.is_some() {
+                own.copy_from_slice(&tape.rows.ts_ns[lane.from..lane.to]);
+                continue;
+            }
+            for (own, at_ns) in own.iter_mut().zip(at_ns) {
+                *own = at_ns.wrapping_sub(tape.lag_ns);
+            }
+        }
+        if let Some(ts_ns) = &mut page.ts_ns {
+            self.tile.spread(&self.ts_ns, ts_ns);
+        }
+        make_room(&mut self.hashes, rows);
+        let times = pieces(lanes, &self.at_ns).zip(pieces(lanes, &self.ts_ns));
+        for ((tape, hashes), ((lane, at_ns), (_, ts_ns))) in
+            tapes.iter().zip(pieces_mut(lanes, &mut self.hashes)).zip(times)
+        {
+            key_hashes(tape, lane.from, ts_ns, at_ns, hashes);
+        }
+        for (number, out) in page.values.iter_mut().enumerate() {
+            make_room(&mut self.numbers, rows);
+            self.stage(number, tapes, lanes);
+            self.tile.spread(&self.numbers, out);
+        }
+        self.digest(place)
+    }
+
+    /// Copies one number of each row and adds it to the hash.
+    fn stage(&mut self, number: usize, tapes: &[LoadedTape], lanes: &[Lane<'_>]) {
+        // Copies wait for memory side by side. Work on what was copied would have to wait for it.
+        for ((tape, lane), own) in tapes.iter().zip(lanes).zip(pieces_mut(lanes, &mut self.numbers)) {
+            match tape.rows.values.get(number) {
+                Some(values) => own.copy_from_slice(&values[lane.from..lane.to]),
+                None => own.fill(0.0),
+            }
+        }
+        let rows = pieces(lanes, &self.numbers).zip(pieces_mut(lanes, &mut self.hashes));
+        for (tape, ((_, own), hashes)) in tapes.iter().zip(rows) {
+            if number < tape.rows.values.len() {
+                add_number(tape.key.kind, number, own, hashes);
+            }
+        }
+    }
+
+    fn digest(&self, first: u64) -> u64 {
+        let mut digest = 0_u64;
+        for (stretch, sources) in self.tile.stretches() {
+            for (place, &source) in (first.wrapping_add(stretch.start as u64)..).zip(sources) {
+                digest = digest.wrapping_add(placed_hash(place, self.hashes[source as usize]));
+            }
+        }
+        digest
+    }
+}
+
+/// What belongs to each lane, of values that stand lane after lane.
+fn pieces<'a, T>(lanes: &'a [Lane<'a>], mut values: &'a [T]) -> impl Iterator<Item = (&'a Lane<'a>, &'a [T])> {
+    lanes.iter().map(move |lane| {
+        let (own, after) = values.split_at(lane.rows());
+        values = after;
+        (lane, own)
+    })
+}
+
+/// The same, to be written.
+fn pieces_mut<'a, T>(lanes: &'a [Lane<'a>], mut values: &'a mut [T]) -> impl Iterator<Item = &'a mut [T]> {
+    lanes.iter().map(move |lane| {
+        let (own, after) = std::mem::take(&mut values).split_at_mut(lane.rows());
+        values = after;
+        own
+    })
+}
