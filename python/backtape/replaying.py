@@ -27,7 +27,7 @@ from backtape.window import When
 Event = Bar | Quote | Trade | SessionOpen | SessionClose
 
 _CHUNK_ROWS = 32_768
-_MOMENT_ROWS = 16_384
+_MOMENT_ROWS = 65_536
 _BATCH_ROWS = 65_536
 
 
