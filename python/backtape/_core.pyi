@@ -1025,11 +1025,11 @@ class Tapes:
         unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error.
         Raises the subclass of `DataError` that names the fault.
         """
-    def add_many(self, /, kind: str, interval_ns: SupportsIndex, tables: HandedTables, *, places: SupportsGetItem[int, SupportsIndex], symbols: SupportsGetItem[int, str], sources: SupportsGetItem[int, str], on_bad_rows: str = "raise", only_source: bool = False) -> None:
+    def add_many(self, /, kind: str, interval_ns: SupportsIndex, tables: HandedTables, *, pieces: SupportsGetItem[int, tuple[SupportsIndex, str, str]], on_bad_rows: str = "raise", only_source: bool = False) -> None:
         """
         Checks the rows of many tables of one symbol each, as `add` does one after the other, on two threads.
 
-        `places`: which of the tables, in order; `symbols`, `sources`: of each of these.
+        `pieces`: place among the tables, symbol and source of each, in order.
         """
     def copy(self, /) -> Tapes:
         """

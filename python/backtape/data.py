@@ -13,20 +13,17 @@ class Data(Mapping[str, SymbolData]):
 
     def __init__(self, player: Player, symbols: Sequence[str]) -> None:
         self._player = player
-        # Made when first asked for: there may be thousands.
-        self._data: dict[str, SymbolData | None] = dict.fromkeys(symbols)
+        self._data = {symbol: player.data(symbol) for symbol in symbols}
 
     def add(self, symbol: str) -> None:
         """A symbol that is fed joins."""
-        self._data.setdefault(symbol, None)
+        self._data.setdefault(symbol, self._player.data(symbol))
 
     def __getitem__(self, symbol: str) -> SymbolData:
-        if symbol not in self._data:
+        found = self._data.get(symbol)
+        if found is None:
             known = ", ".join(list(self._data)[:10])
             raise UnknownSymbolError(f"the replay has no symbol {symbol!r}; it has {known}", symbol=symbol)
-        found = self._data[symbol]
-        if found is None:
-            found = self._data[symbol] = self._player.data(symbol)
         return found
 
     def __contains__(self, symbol: object) -> bool:

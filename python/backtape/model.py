@@ -43,7 +43,7 @@ def kind_of(word: str) -> Kind:
     return kind
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@dataclass(frozen=True, order=True)
 class TapeInfo:
     """What a tape is: its kind, its bar interval in nanoseconds (0 for quotes and trades) and its symbol.
 

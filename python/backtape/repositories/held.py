@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -80,19 +80,13 @@ class HeldRun:
         self, tapes: Tapes, wanted: frozenset[str] | None, *, on_bad_rows: Literal["raise", "quarantine"]
     ) -> None:
         """Check the tables of some symbols, or all, and add them to tapes."""
-        asked: Sequence[int] = range(len(self.symbols))
-        if wanted is not None:
-            asked = [number for number in asked if self.symbols[number] in wanted]
-        symbols = [self.symbols[number] for number in asked]
+        pieces = [
+            (place, symbol, name_of(symbol, self.kind))
+            for place, symbol in zip(self.places, self.symbols, strict=True)
+            if wanted is None or symbol in wanted
+        ]
         tapes.add_many(
-            self.kind,
-            self.interval_ns,
-            self.handed,
-            places=[self.places[number] for number in asked],
-            symbols=symbols,
-            sources=[name_of(symbol, self.kind) for symbol in symbols],
-            on_bad_rows=on_bad_rows,
-            only_source=True,
+            self.kind, self.interval_ns, self.handed, pieces=pieces, on_bad_rows=on_bad_rows, only_source=True
         )
 
 
@@ -114,16 +108,8 @@ def add_pieces(
         run = list(grouped)
         if schema is not None and len(run) > 1:
             handed = HandedTables((pa.concat_tables([one.rows for one in run]), [one.rows.num_rows for one in run]))
-            tapes.add_many(
-                kind,
-                interval_ns,
-                handed,
-                places=list(range(len(run))),
-                symbols=[one.symbol or "" for one in run],
-                sources=[one.source for one in run],
-                on_bad_rows=on_bad_rows,
-                only_source=True,
-            )
+            told = [(place, one.symbol or "", one.source) for place, one in enumerate(run)]
+            tapes.add_many(kind, interval_ns, handed, pieces=told, on_bad_rows=on_bad_rows, only_source=True)
             continue
         for piece in run:
             tapes.add(

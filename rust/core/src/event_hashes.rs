@@ -1,7 +1,10 @@
 //! The hashes of rows for the digest, number after number: so nothing branches, and each step is done for several rows at a
 //! time.
 
-use crate::digest::{counts_hash, finite_word, known_hash, number_hash, price_word, size_word, stamp_hash};
+use crate::digest::{
+    counts_hash, finite_word, is_small_size, known_hash, number_hash, price_word, size_word, small_size_word,
+    stamp_hash,
+};
 use crate::key::Kind;
 use crate::loaded::LoadedTape;
 
@@ -44,7 +47,11 @@ const fn fed_counts(kind: Kind) -> u64 {
 /// Adds one number of each row to the hashes.
 pub(crate) fn add_number(kind: Kind, number: usize, column: &[f64], hashes: &mut [u64]) {
     if number >= kind.prices() {
-        add_column(number, column, hashes, size_word);
+        if column.iter().fold(true, |all, &size| all & is_small_size(size)) {
+            add_column(number, column, hashes, small_size_word);
+        } else {
+            add_column(number, column, hashes, size_word);
+        }
     } else if kind == Kind::Quote {
         add_column(number, column, hashes, price_word); // a side may be absent
     } else {
@@ -55,5 +62,21 @@ pub(crate) fn add_number(kind: Kind, number: usize, column: &[f64], hashes: &mut
 fn add_column(number: usize, column: &[f64], hashes: &mut [u64], word: impl Fn(f64) -> u64) {
     for (hash, &value) in hashes.iter_mut().zip(column) {
         *hash = hash.wrapping_add(number_hash(number, word(value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_one_hash_whatever_stands_beside_it() {
+        let sizes = [100.0, (1_u64 << 60) as f64, 0.5];
+        let mut hashes = [0; 3];
+        add_number(Kind::Trade, 1, &sizes, &mut hashes);
+        assert_eq!(hashes, sizes.map(|size| number_hash(1, size_word(size))));
+        let mut alone = [0];
+        add_number(Kind::Trade, 1, &sizes[..1], &mut alone);
+        assert_eq!(alone, hashes[..1]);
     }
 }

@@ -24,6 +24,12 @@ struct Run {
     rows: u32,
 }
 
+impl Run {
+    const fn slots(self) -> Range<usize> {
+        self.slot as usize..(self.slot + self.rows) as usize
+    }
+}
+
 impl Slots {
     /// The slots that the lanes share, each row counted; `None` where there is no such grid, or where it would have more
     /// slots than there are rows. Its step is the shortest step from a first row to a second one.
@@ -74,11 +80,15 @@ impl Slots {
         true
     }
 
-    /// Writes when each event is known. Before any lane is placed.
+    fn time(&self, slot: usize) -> i64 {
+        self.start_ns.wrapping_add_unsigned(slot as u64 * self.step_ns)
+    }
+
+    /// Writes when each event is known. Before any lane is taken.
     pub(crate) fn fill_times(&self, at_ns: &mut [i64]) {
         let ends = self.next.iter().skip(1).copied().chain([at_ns.len() as u32]);
         for (slot, (&first, end)) in self.next.iter().zip(ends).enumerate() {
-            at_ns[first as usize..end as usize].fill(self.start_ns.wrapping_add_unsigned(slot as u64 * self.step_ns));
+            at_ns[first as usize..end as usize].fill(self.time(slot));
         }
     }
 
@@ -90,7 +100,7 @@ impl Slots {
     /// Appends when the rows of some lanes are known, lane after lane.
     pub(crate) fn times(&self, lanes: Range<usize>, at_ns: &mut Vec<i64>) {
         for run in &self.runs[self.runs_of(&lanes)] {
-            let first_ns = self.start_ns.wrapping_add_unsigned(u64::from(run.slot) * self.step_ns);
+            let first_ns = self.time(run.slot as usize);
             let step_ns = self.step_ns.cast_signed();
             at_ns.extend((0..i64::from(run.rows)).map(|row| first_ns.wrapping_add(row.wrapping_mul(step_ns))));
         }
@@ -103,7 +113,7 @@ impl Slots {
         next.clear();
         next.resize(self.next.len(), 0);
         for run in runs {
-            for count in &mut next[run.slot as usize..][..run.rows as usize] {
+            for count in &mut next[run.slots()] {
                 *count = count.wrapping_add(1);
             }
         }
@@ -123,7 +133,7 @@ impl Slots {
         sources.resize(before as usize, 0);
         let mut source = 0;
         for run in runs {
-            for place in &mut next[run.slot as usize..][..run.rows as usize] {
+            for place in &mut next[run.slots()] {
                 sources[*place as usize] = source;
                 source = source.wrapping_add(1);
                 *place = place.wrapping_add(1);

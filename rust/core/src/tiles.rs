@@ -101,33 +101,31 @@ impl Tiles {
     fn write_tile(&mut self, tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>, place: u64) -> u64 {
         let rows = self.at_ns.len();
         make_room(&mut self.ts_ns, rows);
-        for ((tape, own), (lane, at_ns)) in
-            tapes.iter().zip(pieces_mut(lanes, &mut self.ts_ns)).zip(pieces(lanes, &self.at_ns))
-        {
-            if tape.available.is_some() {
-                own.copy_from_slice(&tape.rows.ts_ns[lane.from..lane.to]);
-                continue;
-            }
-            for (own, at_ns) in own.iter_mut().zip(at_ns) {
-                *own = at_ns.wrapping_sub(tape.lag_ns);
-            }
-        }
+        make_room(&mut self.numbers, rows);
+        make_room(&mut self.hashes, rows);
+        self.stage_stamps(tapes, lanes);
         if let Some(ts_ns) = &mut page.ts_ns {
             self.tile.spread(&self.ts_ns, ts_ns);
         }
-        make_room(&mut self.hashes, rows);
-        let times = pieces(lanes, &self.at_ns).zip(pieces(lanes, &self.ts_ns));
-        for ((tape, hashes), ((lane, at_ns), (_, ts_ns))) in
-            tapes.iter().zip(pieces_mut(lanes, &mut self.hashes)).zip(times)
-        {
-            key_hashes(tape, lane.from, ts_ns, at_ns, hashes);
-        }
         for (number, out) in page.values.iter_mut().enumerate() {
-            make_room(&mut self.numbers, rows);
             self.stage(number, tapes, lanes);
             self.tile.spread(&self.numbers, out);
         }
         self.digest(place)
+    }
+
+    /// Copies the stamp of each row and begins its hash.
+    fn stage_stamps(&mut self, tapes: &[LoadedTape], lanes: &[Lane<'_>]) {
+        let known = pieces(lanes, &self.at_ns);
+        let written = pieces_mut(lanes, &mut self.ts_ns).zip(pieces_mut(lanes, &mut self.hashes));
+        for (((tape, lane), at_ns), (ts_ns, hashes)) in tapes.iter().zip(lanes).zip(known).zip(written) {
+            if tape.available.is_some() {
+                ts_ns.copy_from_slice(&tape.rows.ts_ns[lane.from..lane.to]);
+            } else {
+                ts_ns.iter_mut().zip(at_ns).for_each(|(own, at_ns)| *own = at_ns.wrapping_sub(tape.lag_ns));
+            }
+            key_hashes(tape, lane.from, ts_ns, at_ns, hashes);
+        }
     }
 
     /// Copies one number of each row and adds it to the hash.
@@ -140,7 +138,7 @@ impl Tiles {
             }
         }
         let rows = pieces(lanes, &self.numbers).zip(pieces_mut(lanes, &mut self.hashes));
-        for (tape, ((_, own), hashes)) in tapes.iter().zip(rows) {
+        for (tape, (own, hashes)) in tapes.iter().zip(rows) {
             if number < tape.rows.values.len() {
                 add_number(tape.key.kind, number, own, hashes);
             }
@@ -159,11 +157,11 @@ impl Tiles {
 }
 
 /// What belongs to each lane, of values that stand lane after lane.
-fn pieces<'a, T>(lanes: &'a [Lane<'a>], mut values: &'a [T]) -> impl Iterator<Item = (&'a Lane<'a>, &'a [T])> {
+fn pieces<'a, T>(lanes: &'a [Lane<'a>], mut values: &'a [T]) -> impl Iterator<Item = &'a [T]> {
     lanes.iter().map(move |lane| {
         let (own, after) = values.split_at(lane.rows());
         values = after;
-        (lane, own)
+        own
     })
 }
 

@@ -144,8 +144,8 @@ impl Tapes {
 
     /// Checks the rows of many tables of one symbol each, as `add` does one after the other, on two threads.
     ///
-    /// `places`: which of the tables, in order; `symbols`, `sources`: of each of these.
-    #[pyo3(signature = (kind, interval_ns, tables, *, places, symbols, sources, on_bad_rows="raise", only_source=false))]
+    /// `pieces`: place among the tables, symbol and source of each, in order.
+    #[pyo3(signature = (kind, interval_ns, tables, *, pieces, on_bad_rows="raise", only_source=false))]
     #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn add_many(
         &self,
@@ -153,9 +153,7 @@ impl Tapes {
         kind: &str,
         interval_ns: i64,
         tables: &Bound<'_, HandedTables>,
-        places: Vec<usize>,
-        symbols: Vec<String>,
-        sources: Vec<String>,
+        pieces: Vec<(usize, String, String)>,
         on_bad_rows: &str,
         only_source: bool,
     ) -> PyResult<()> {
@@ -163,8 +161,8 @@ impl Tapes {
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
         let tables = &tables.get().0;
         let added = py.out(|| {
-            let mut found: Vec<Unchecked> = Vec::with_capacity(places.len());
-            for ((place, symbol), source) in places.iter().zip(&symbols).zip(&sources) {
+            let mut found: Vec<Unchecked> = Vec::with_capacity(pieces.len());
+            for (place, symbol, source) in &pieces {
                 let key = TapeKey { kind, interval_ns, symbol: symbol.as_str().into() };
                 let Some(table) = tables.get(*place) else {
                     continue;
@@ -177,7 +175,7 @@ impl Tapes {
         });
         added.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
-            Fault::Stream(error) => unreadable(py, error, sources.first().map_or("", String::as_str)),
+            Fault::Stream(error) => unreadable(py, error, pieces.first().map_or("", |(_, _, source)| source)),
         })?;
         py.check_signals()
     }
