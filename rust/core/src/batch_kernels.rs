@@ -1,10 +1,11 @@
 //! Derived bars and gaps of many tapes at once, for those who need no replay.
 
-use crate::derive::{BarSlices, DerivedBars, derive};
+use crate::derive::{BarSlices, DerivedBars, derive_from_runs};
 use crate::error::{Error, Result};
 use crate::gaps::{Gap, gaps, slots_expected, slots_present};
 use crate::key::{Kind, TapeKey, interval_name};
 use crate::rows::Rows;
+use crate::runs::Runs;
 use crate::span::Span;
 use crate::tapes::Tape;
 use std::collections::BTreeMap;
@@ -51,7 +52,9 @@ pub fn check_intervals(bases: &BTreeMap<Arc<str>, (&TapeKey, &Tape)>, intervals_
 /// Longer bars of one symbol, interval by interval. The intervals were checked.
 pub fn aggregate(key: &TapeKey, tape: &Tape, spans: &[Span], intervals_ns: &[i64]) -> Vec<DerivedBars> {
     let (rows, base_ns) = (&tape.rows, key.interval_ns);
-    let bars = |&interval_ns: &i64| derive(bar_slices(rows), rows.filled.as_deref(), spans, base_ns, interval_ns);
+    let runs = Runs::of(&rows.ts_ns, spans, base_ns);
+    let (base, filled) = (bar_slices(rows), rows.filled.as_deref());
+    let bars = |&interval_ns: &i64| derive_from_runs(base, filled, (&runs, spans), (base_ns, interval_ns));
     intervals_ns.iter().map(bars).collect()
 }
 

@@ -5,8 +5,10 @@
 
 use std::ops::Range;
 
-use crate::gaps::debug_assert_on_grid;
-use crate::span::{Span, rows_within_from};
+use crate::cuts::{Cut, cut, windows};
+use crate::gaps::{debug_assert_on_grid, slots_in};
+use crate::runs::Runs;
+use crate::span::Span;
 
 /// The columns of bars, all of one length; stamps strictly ascending, on the grid of their interval.
 #[derive(Clone, Copy, Debug)]
@@ -70,43 +72,81 @@ impl DerivedBars {
         self.ts_ns.is_empty()
     }
 
-    /// Adds the bars that [`derive()`] makes. Returns where they stand.
-    pub fn add(
+    /// Adds the bars that [`derive()`] makes of base bars whose runs are known. Returns where they stand.
+    pub(crate) fn add(
         &mut self,
         base: BarSlices<'_>,
         filled: Option<&[u8]>,
-        spans: &[Span],
-        base_interval_ns: i64,
-        interval_ns: i64,
+        (runs, spans): (&Runs, &[Span]),
+        (base_ns, interval_ns): (i64, i64),
     ) -> Range<usize> {
-        debug_assert_on_grid(base.ts_ns, spans, base_interval_ns);
-        debug_assert!(interval_ns > base_interval_ns && interval_ns % base_interval_ns == 0, "the caller checks it");
-        let mut windows = Vec::new();
-        let mut row = 0;
-        for &span in spans {
-            let rows = rows_within_from(base.ts_ns, row, span);
-            row = rows.end;
-            cut_windows(base.ts_ns, rows, span, (base_interval_ns, interval_ns), &mut windows);
-        }
+        debug_assert_on_grid(base.ts_ns, spans, base_ns);
+        debug_assert!(interval_ns > base_ns && interval_ns % base_ns == 0, "the caller checks it");
         let first = self.len();
-        match filled {
-            None => self.n_filled.resize(first + windows.len(), 0),
-            Some(filled) => self.n_filled.extend(windows.iter().map(|window| count_filled(&filled[window.rows()]))),
+        let mut cuts = Vec::new();
+        for (span, own) in runs.by_span(spans) {
+            cut(own, span, (base_ns, interval_ns), &mut cuts);
+            self.add_bars(&cuts, base);
+            self.add_times(&cuts, base.ts_ns, span, (base_ns, interval_ns));
+            self.add_counts(&cuts, filled);
         }
-        let known_ns =
-            |window: &Window| window.end_ns.max(base.ts_ns[window.row_end - 1].saturating_add(base_interval_ns));
-        let present = |(window, &filled): (&Window, &u32)| window.rows().len() as u32 - filled;
-        self.ts_ns.extend(windows.iter().map(|window| window.start_ns));
-        self.available_ns.extend(windows.iter().map(known_ns));
-        self.open.extend(windows.iter().map(|window| base.open[window.row_start]));
-        self.high.extend(windows.iter().map(|window| highest(&base.high[window.rows()])));
-        self.low.extend(windows.iter().map(|window| lowest(&base.low[window.rows()])));
-        self.close.extend(windows.iter().map(|window| base.close[window.row_end - 1]));
-        self.volume.extend(windows.iter().map(|window| sum(&base.volume[window.rows()])));
-        self.n_present.extend(windows.iter().zip(&self.n_filled[first..]).map(present));
-        self.n_expected.extend(windows.iter().map(|window| window.n_expected));
         first..self.len()
     }
+
+    /// All numbers of a window in one go: so each window is looked at once.
+    fn add_bars(&mut self, cuts: &[Cut], base: BarSlices<'_>) {
+        let bars = cuts.len().saturating_sub(1);
+        let [open, high, low, close, volume] =
+            [&mut self.open, &mut self.high, &mut self.low, &mut self.close, &mut self.volume]
+                .map(|column| grown(column, bars));
+        let rows = base.ts_ns.len();
+        let [own_open, own_high, own_low, own_close, own_volume] =
+            [base.open, base.high, base.low, base.close, base.volume].map(|column| &column[..rows]);
+        for (bar, rows) in windows(cuts).enumerate() {
+            (open[bar], close[bar]) = (own_open[rows.start], own_close[rows.end - 1]);
+            let own = [&own_high[rows.clone()], &own_low[rows.clone()], &own_volume[rows]];
+            [high[bar], low[bar], volume[bar]] = high_low_volume(own);
+        }
+    }
+
+    fn add_times(&mut self, cuts: &[Cut], ts_ns: &[i64], span: Span, (base_ns, interval_ns): (i64, i64)) {
+        let own = &cuts[..cuts.len().saturating_sub(1)];
+        let (first, bars) = (self.ts_ns.len(), self.ts_ns.len() + own.len());
+        self.ts_ns.extend(own.iter().map(|cut| cut.start_ns));
+        self.available_ns.extend(own.iter().map(|cut| cut.start_ns.wrapping_add(interval_ns)));
+        self.n_expected.resize(bars, (interval_ns / base_ns) as u32);
+        // Only the last window of a span can be cut.
+        if let Some(last) = own.last() {
+            let left_ns = span.end_ns().abs_diff(last.start_ns);
+            if left_ns < interval_ns.unsigned_abs() {
+                self.available_ns[bars - 1] = span.end_ns();
+                self.n_expected[bars - 1] = left_ns.div_ceil(base_ns.unsigned_abs()) as u32;
+            }
+            let on_grid = |ts_ns: i64| ts_ns.abs_diff(span.start_ns()).is_multiple_of(base_ns.unsigned_abs());
+            if !on_grid(ts_ns[last.row]) || !on_grid(span.end_ns()) {
+                for (available_ns, rows) in self.available_ns[first..].iter_mut().zip(windows(cuts)) {
+                    *available_ns = (*available_ns).max(ts_ns[rows.end - 1].saturating_add(base_ns));
+                }
+            }
+        }
+    }
+
+    fn add_counts(&mut self, cuts: &[Cut], filled: Option<&[u8]>) {
+        match filled {
+            None => self.n_filled.resize(self.ts_ns.len(), 0),
+            Some(filled) => self.n_filled.extend(windows(cuts).map(|rows| count_filled(&filled[rows]))),
+        }
+        let first = self.n_present.len();
+        let present = |(rows, &filled): (Range<usize>, &u32)| rows.len() as u32 - filled;
+        self.n_present.extend(windows(cuts).zip(&self.n_filled[first..]).map(present));
+    }
+}
+
+/// Makes room for so many more values, and returns it.
+fn grown(column: &mut Vec<f64>, by: usize) -> &mut [f64] {
+    let first = column.len();
+    column.resize(first + by, 0.0);
+    &mut column[first..]
 }
 
 /// Bars of `interval_ns` from base bars of `base_interval_ns` that start inside `spans` (ascending and apart).
@@ -131,91 +171,40 @@ pub fn derive(
     base_interval_ns: i64,
     interval_ns: i64,
 ) -> DerivedBars {
-    let mut bars = DerivedBars::default();
-    bars.add(base, filled, spans, base_interval_ns, interval_ns);
+    let runs = Runs::of(base.ts_ns, spans, base_interval_ns);
+    derive_from_runs(base, filled, (&runs, spans), (base_interval_ns, interval_ns))
+}
+
+/// The same of base bars whose runs are known.
+pub(crate) fn derive_from_runs(
+    base: BarSlices<'_>,
+    filled: Option<&[u8]>,
+    (runs, spans): (&Runs, &[Span]),
+    (base_ns, interval_ns): (i64, i64),
+) -> DerivedBars {
+    let windows = spans.iter().fold(0_u64, |all, &span| all.saturating_add(slots_in(span, interval_ns)));
+    let mut bars = DerivedBars::with_room(base.ts_ns.len().min(usize::try_from(windows).unwrap_or(usize::MAX)));
+    bars.add(base, filled, (runs, spans), (base_ns, interval_ns));
     bars
 }
 
-/// One window that holds base bars: its time, cut at the close, and its rows.
-struct Window {
-    start_ns: i64,
-    end_ns: i64,
-    row_start: usize,
-    row_end: usize,
-    n_expected: u32,
-}
-
-impl Window {
-    fn rows(&self) -> Range<usize> {
-        self.row_start..self.row_end
-    }
-}
-
-/// Cuts `rows`, those of one span, into windows.
-fn cut_windows(
-    ts_ns: &[i64],
-    rows: Range<usize>,
-    span: Span,
-    (base_ns, window_ns): (i64, i64),
-    windows: &mut Vec<Window>,
-) {
-    let rows_max = (window_ns / base_ns) as usize;
-    let window_at = |start_ns: i64, row_start: usize, row_end: usize| {
-        let end_ns = start_ns.saturating_add(window_ns).min(span.end_ns());
-        let len_ns = end_ns.abs_diff(start_ns);
-        let whole = len_ns == window_ns.unsigned_abs();
-        let n_expected = if whole { rows_max as u32 } else { len_ns.div_ceil(base_ns.unsigned_abs()) as u32 };
-        Window { start_ns, end_ns, row_start, row_end, n_expected }
+/// The highest high, the lowest low, and the volumes added up from left to right: another order gives other bits.
+fn high_low_volume([mut high, mut low, mut volume]: [&[f64]; 3]) -> [f64; 3] {
+    let (mut most, mut least, mut sum) = (f64::NEG_INFINITY, f64::INFINITY, 0.0);
+    let mut add = |high: f64, low: f64, volume: f64| {
+        most = if high > most { high } else { most };
+        least = if low < least { low } else { least };
+        sum += volume;
     };
-    if is_unbroken(&ts_ns[rows.clone()], span.start_ns(), base_ns) {
-        let row_starts = rows.clone().step_by(rows_max);
-        windows.extend(row_starts.map(|row| window_at(ts_ns[row], row, rows.end.min(row + rows_max))));
-        return;
+    // Nearly all windows are multiples of five bars, and mostly five.
+    while let (Some((highs, high_rest)), Some((lows, low_rest)), Some((volumes, volume_rest))) =
+        (high.split_first_chunk::<5>(), low.split_first_chunk::<5>(), volume.split_first_chunk::<5>())
+    {
+        (0..5).for_each(|row| add(highs[row], lows[row], volumes[row]));
+        (high, low, volume) = (high_rest, low_rest, volume_rest);
     }
-    let mut start_ns = span.start_ns();
-    let mut row = rows.start;
-    while row < rows.end {
-        let past_ns = ts_ns[row].abs_diff(start_ns);
-        if past_ns >= window_ns.unsigned_abs() {
-            start_ns = ts_ns[row].saturating_sub_unsigned(past_ns % window_ns.unsigned_abs());
-        }
-        let window = window_at(start_ns, row, row);
-        // A window holds `rows_max` bars at most, and mostly all of them: then the last one tells.
-        let next = &ts_ns[row..rows.end.min(row + rows_max)];
-        let all = next[next.len() - 1] < window.end_ns;
-        row += if all { next.len() } else { next.partition_point(|&ts| ts < window.end_ns) };
-        start_ns = window.end_ns;
-        windows.push(Window { row_end: row, ..window });
-    }
-}
-
-/// Whether the rows begin at the open and none is missing up to the last: then the last one is as late as their number
-/// says. Any hole, and any later start, makes it later.
-fn is_unbroken(ts_ns: &[i64], open_ns: i64, base_ns: i64) -> bool {
-    ts_ns.last().is_some_and(|last| last.abs_diff(open_ns) == (ts_ns.len() as u64 - 1) * base_ns.unsigned_abs())
-}
-
-fn highest(values: &[f64]) -> f64 {
-    fold_in_order(values, f64::NEG_INFINITY, |most, value| if value > most { value } else { most })
-}
-
-fn lowest(values: &[f64]) -> f64 {
-    fold_in_order(values, f64::INFINITY, |least, value| if value < least { value } else { least })
-}
-
-/// From left to right: another order gives other bits.
-fn sum(values: &[f64]) -> f64 {
-    fold_in_order(values, 0.0, |sum, value| sum + value)
-}
-
-/// A plain fold, five values to a turn: nearly all windows are multiples of five bars, and mostly five.
-fn fold_in_order(mut values: &[f64], start: f64, step: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut so_far = start;
-    while let Some((five, rest)) = values.split_first_chunk::<5>() {
-        so_far = five.iter().fold(so_far, |so_far, &value| step(so_far, value));
-        values = rest;
-    }
-    values.iter().fold(so_far, |so_far, &value| step(so_far, value))
+    high.iter().zip(low).zip(volume).for_each(|((&high, &low), &volume)| add(high, low, volume));
+    [most, least, sum]
 }
 
 fn count_filled(filled: &[u8]) -> u32 {

@@ -10,6 +10,7 @@ use crate::late::{beside, filled_tape, revised_tape, window_of, with_late};
 use crate::ledger::Tally;
 use crate::loaded::{Counts, LoadedTape, Part, Settings};
 use crate::rows::Rows;
+use crate::runs::Runs;
 use crate::session::Session;
 use crate::tapes::Tapes;
 use arrow_buffer::ScalarBuffer;
@@ -43,6 +44,9 @@ pub(crate) fn made_from_bases(
     tapes: &Tapes,
     settings: &Settings,
 ) -> Result<Vec<LoadedTape>> {
+    if settings.derived_ns.is_empty() && settings.flat_ns == 0 && !settings.late_fills {
+        return Ok(Vec::new());
+    }
     let mut bases: Vec<Base<'_>> = Vec::new();
     for base in base_tapes(ready).values().map(|&index| &ready[index]) {
         check_derived(ready, base, &settings.derived_ns)?;
@@ -50,10 +54,7 @@ pub(crate) fn made_from_bases(
         let late = settings.late_fills.then(|| filled_tape(base.key.clone(), fills, session.range()));
         bases.push((base, late));
     }
-    let mut made = Vec::new();
-    for &interval_ns in &settings.derived_ns {
-        derive_all(session, &bases, interval_ns, &mut made);
-    }
+    let mut made = derived(session, &bases, &settings.derived_ns);
     for (base, late) in bases {
         made.extend(late);
         if settings.flat_ns > 0 {
@@ -67,12 +68,12 @@ pub(crate) fn made_from_bases(
     Ok(made)
 }
 
-/// Checks that bars of some intervals can be derived from a symbol's finest bars.
+/// Checks that bars of some intervals can be derived from a symbol's finest bars. The tapes stand in the order of their keys.
 fn check_derived(tapes: &[LoadedTape], base: &LoadedTape, derived_ns: &[i64]) -> Result<()> {
     for &interval_ns in derived_ns {
         check_interval(interval_ns, base.key.interval_ns)?;
         let key = TapeKey { interval_ns, ..base.key.clone() };
-        if tapes.iter().any(|tape| tape.key == key) {
+        if tapes.binary_search_by(|tape| tape.key.cmp(&key)).is_ok() {
             let (source_first, source_name) = ("the source".into(), "derived".into());
             return Err(Error::TapeTwice { tape: key, source_first, source_name });
         }
@@ -80,24 +81,40 @@ fn check_derived(tapes: &[LoadedTape], base: &LoadedTape, derived_ns: &[i64]) ->
     Ok(())
 }
 
-/// The bars of an interval from the finest bars of each symbol, and where fills may come late, those that they change.
-fn derive_all(session: &Session, bases: &[Base<'_>], interval_ns: i64, made: &mut Vec<LoadedTape>) {
-    let windows: u64 = session.spans().iter().map(|&span| slots_in(span, interval_ns)).sum();
-    let mut bars = DerivedBars::with_room(windows as usize * bases.len());
-    let mut places = Vec::with_capacity(bases.len());
+/// The bars of some intervals from the finest bars of each symbol, and where fills may come late, those that they change.
+fn derived(session: &Session, bases: &[Base<'_>], intervals_ns: &[i64]) -> Vec<LoadedTape> {
+    let spans = session.spans();
+    let mut made = Vec::with_capacity(bases.len() * intervals_ns.len());
+    let none = |&interval_ns: &i64| {
+        let windows: u64 = spans.iter().map(|&span| slots_in(span, interval_ns)).sum();
+        (DerivedBars::with_room(windows as usize * bases.len()), Vec::with_capacity(bases.len()))
+    };
+    let mut all: Vec<(DerivedBars, Vec<Range<usize>>)> = intervals_ns.iter().map(none).collect();
+    // Symbol by symbol: what one interval has read is still near for the next.
     for (base, late) in bases {
-        // What is filled in by the end of a window is in its bar.
-        let in_time = |ts, at_ns| window_of(session, interval_ns, ts).is_some_and(|window| at_ns <= window.end_ns());
-        let rows = late.as_ref().map_or_else(|| base.rows.clone(), |late| with_late(&base.rows, late, in_time));
-        let (filled, spans) = (rows.filled.as_deref(), session.spans());
-        places.push(bars.add(bar_slices(&rows), filled, spans, base.key.interval_ns, interval_ns));
-        let key = TapeKey { interval_ns, ..base.key.clone() };
-        made.extend(late.as_ref().map(|late| revised_tape(session, base, late, key)));
+        for (&interval_ns, (bars, places)) in intervals_ns.iter().zip(&mut all) {
+            let intervals = (base.key.interval_ns, interval_ns);
+            let Some(late) = late else {
+                let filled = base.rows.filled.as_deref();
+                places.push(bars.add(bar_slices(&base.rows), filled, (&base.runs, spans), intervals));
+                continue;
+            };
+            // What is filled in by the end of a window is in its bar.
+            let in_time =
+                |ts, at_ns| window_of(session, interval_ns, ts).is_some_and(|window| at_ns <= window.end_ns());
+            let rows = with_late(&base.rows, late, in_time);
+            let runs = Runs::of(&rows.ts_ns, spans, base.key.interval_ns);
+            places.push(bars.add(bar_slices(&rows), rows.filled.as_deref(), (&runs, spans), intervals));
+            made.push(revised_tape(session, base, late, TapeKey { interval_ns, ..base.key.clone() }));
+        }
     }
-    let columns = Columns::from(bars);
-    for ((base, _), rows) in bases.iter().zip(places) {
-        made.push(columns.tape(TapeKey { interval_ns, ..base.key.clone() }, rows));
+    for (&interval_ns, (bars, places)) in intervals_ns.iter().zip(all) {
+        let columns = Columns::from(bars);
+        for ((base, _), rows) in bases.iter().zip(places) {
+            made.push(columns.tape(TapeKey { interval_ns, ..base.key.clone() }, rows));
+        }
     }
+    made
 }
 
 /// Derived bars of several tapes. Each tape is a part of the columns: memory is asked for once, and not tape by tape.

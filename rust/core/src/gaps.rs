@@ -7,7 +7,8 @@
 //! All functions here expect `ts_ns` strictly ascending with stamps on one grid of `interval_ns` (so a slot holds one bar
 //! at most), and spans ascending and apart. Rows outside the spans count for nothing.
 
-use crate::span::{Span, rows_until, rows_within_from, run_end};
+use crate::runs::Runs;
+use crate::span::{Span, rows_until};
 
 /// A maximal run of slots without a bar, inside one span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,33 +31,21 @@ pub struct Gap {
 /// ```
 pub fn gaps(ts_ns: &[i64], spans: &[Span], interval_ns: i64) -> Vec<Gap> {
     debug_assert_on_grid(ts_ns, spans, interval_ns);
-    let mut found = Vec::new();
-    let mut row = 0;
-    for &span in spans {
-        let rows = rows_within_from(ts_ns, row, span);
-        row = rows.end;
-        gaps_in_span(&ts_ns[rows], span, interval_ns, &mut found);
-    }
-    found
+    gaps_between(&Runs::of(ts_ns, spans, interval_ns), spans, interval_ns)
 }
 
-/// Rows come in runs without a hole. A session without holes is told by its two ends; else the end of a run is searched
-/// for in ever longer steps.
-fn gaps_in_span(ts_ns: &[i64], span: Span, interval_ns: i64, found: &mut Vec<Gap>) {
-    let mut slot_next = 0;
-    let mut row = 0;
-    while row < ts_ns.len() {
-        let first_ns = ts_ns[row];
-        let slot = first_ns.abs_diff(span.start_ns()) / interval_ns.unsigned_abs();
-        found.extend(gap(span, slot_next, slot, interval_ns));
-        let in_run =
-            |row_at: usize, ts: i64| ts.abs_diff(first_ns) == (row_at - row) as u64 * interval_ns.unsigned_abs();
-        let row_last = ts_ns.len() - 1;
-        let row_end = if in_run(row_last, ts_ns[row_last]) { ts_ns.len() } else { run_end(ts_ns, row + 1, in_run) };
-        slot_next = slot + (row_end - row) as u64;
-        row = row_end;
+/// The same of bars whose runs are known.
+pub(crate) fn gaps_between(runs: &Runs, spans: &[Span], interval_ns: i64) -> Vec<Gap> {
+    let mut found = Vec::with_capacity(runs.len() + spans.len());
+    for (span, own) in runs.by_span(spans) {
+        let mut slot_next = 0;
+        for run in own {
+            found.extend(gap(span, slot_next, run.slot, interval_ns));
+            slot_next = run.slot + run.rows as u64;
+        }
+        found.extend(gap(span, slot_next, slots_in(span, interval_ns), interval_ns));
     }
-    found.extend(gap(span, slot_next, slots_in(span, interval_ns), interval_ns));
+    found
 }
 
 /// The gap from one slot of a span up to another; `None` when there is nothing between them.

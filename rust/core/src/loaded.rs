@@ -4,11 +4,12 @@ use crate::check::{Dropped, OnBadRows, Why};
 use crate::derived_tapes::{base_tapes, made_from_bases};
 use crate::digest::bytes_hash;
 use crate::error::Result;
-use crate::gaps::{Gap, gaps};
+use crate::gaps::gaps_between;
 use crate::key::{Kind, TapeKey};
 use crate::label::{LabelEvidence, label_evidence};
 use crate::ledger::Tally;
 use crate::rows::Rows;
+use crate::runs::Runs;
 use crate::session::Session;
 use crate::span::Span;
 use crate::tapes::{Tape, Tapes};
@@ -60,8 +61,6 @@ pub struct SymbolTapes {
     pub quotes: Option<usize>,
     /// Its trades.
     pub trades: Option<usize>,
-    /// All gaps of the session in the base bars.
-    pub gaps: Vec<Gap>,
     /// The quote that stood when trading opened: its stamp and its numbers.
     pub quote_before: Option<(i64, [f64; 4])>,
 }
@@ -119,12 +118,21 @@ impl Loaded {
         let mut dropped = Vec::new();
         let mut quotes_before = BTreeMap::new();
         let mut labels = Vec::new();
+        let mut runs = Runs::default();
         for (key, tape) in tapes.joined_within(session.range(), settings.on_bad)? {
             if key.kind == Kind::Quote {
                 quotes_before.insert(Arc::clone(&key.symbol), quote_before(&tape.rows, session.open_ns()));
             }
             labels.extend(label_seen(&session, &key, &tape.rows));
-            let (tape, left_out) = within_hours(&session, key.clone(), tape, settings.hours);
+            let (mut tape, left_out) = within_hours(&session, key.clone(), tape, settings.hours);
+            if key.kind == Kind::Bar {
+                // Here the stamps are still near.
+                runs.find(&tape.rows.ts_ns, session.spans(), key.interval_ns);
+                tape.gaps = gaps_between(&runs, session.spans(), key.interval_ns);
+                if !settings.derived_ns.is_empty() {
+                    tape.runs = runs.clone();
+                }
+            }
             ready.push(tape);
             if !left_out.is_empty() {
                 dropped.push((key, left_out));
@@ -135,7 +143,7 @@ impl Loaded {
         ready.push(boundary(&session, Kind::SessionOpen, session.open_ns()));
         ready.push(boundary(&session, Kind::SessionClose, session.closing_ns()));
         ready.sort_by(|a, b| (&a.key, a.part).cmp(&(&b.key, b.part)));
-        let symbols = by_symbol(session.spans(), &ready, &mut quotes_before);
+        let symbols = by_symbol(&ready, &mut quotes_before);
         let (catch_up_until_ns, until_ns) = (settings.catch_up_until_ns, settings.until_ns);
         Ok(Self { session, hours: settings.hours, catch_up_until_ns, until_ns, tapes: ready, symbols, dropped, labels })
     }
@@ -154,7 +162,7 @@ impl Loaded {
             ready.push(tape);
             dropped.push((key, left_out));
         }
-        let symbols = by_symbol(&[], &ready, &mut BTreeMap::new());
+        let symbols = by_symbol(&ready, &mut BTreeMap::new());
         Ok(Self {
             session,
             hours: Hours::Regular,
@@ -228,7 +236,6 @@ fn boundary(session: &Session, kind: Kind, at_ns: i64) -> LoadedTape {
 }
 
 fn by_symbol(
-    spans: &[Span],
     tapes: &[LoadedTape],
     quotes_before: &mut BTreeMap<Arc<str>, Option<(i64, [f64; 4])>>,
 ) -> BTreeMap<Arc<str>, SymbolTapes> {
@@ -247,9 +254,6 @@ fn by_symbol(
     for (symbol, own) in &mut symbols {
         own.quote_before = quotes_before.remove(symbol).flatten();
         own.base = bases.get(symbol).copied();
-        if let Some(base) = own.base.map(|index| &tapes[index]) {
-            own.gaps = gaps(&base.rows.ts_ns, spans, base.key.interval_ns);
-        }
     }
     symbols
 }

@@ -1,11 +1,13 @@
 //! One tape of a session that is ready to play.
 
 use crate::digest::{bytes_hash, tape_hash};
+use crate::gaps::Gap;
 use crate::key::{Kind, TapeKey};
 use crate::ledger::Tally;
 use crate::merge::Lane;
 use crate::metrics::Running;
 use crate::rows::Rows;
+use crate::runs::Runs;
 use arrow_buffer::ScalarBuffer;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -55,6 +57,10 @@ pub struct LoadedTape {
     pub revisions: Option<ScalarBuffer<u32>>,
     /// Rows within trading hours and grace.
     pub regular: Vec<Range<usize>>,
+    /// Bars that were fed: all gaps in them.
+    pub gaps: Vec<Gap>,
+    /// The same where longer bars are derived: which bars within trading hours follow each other.
+    pub(crate) runs: Runs,
     /// Rows counted when the session was loaded; those delivered and unread are counted by the replay.
     pub tally: Tally,
     hash: u64,
@@ -73,6 +79,8 @@ impl LoadedTape {
             counts: None,
             revisions: None,
             regular,
+            gaps: Vec::new(),
+            runs: Runs::default(),
             tally,
             running: OnceLock::new(),
         }

@@ -106,7 +106,7 @@ impl Mark {
         };
         let (interval_ns, late) = (base.key.interval_ns, self.filled_late(loaded, symbol));
         if late.is_empty() {
-            return gaps_until(&symbol.gaps, interval_ns, self.due_ns);
+            return gaps_until(&base.gaps, interval_ns, self.due_ns);
         }
         let mut ts_ns = [&base.rows.ts_ns, late].concat();
         ts_ns.sort_unstable();

@@ -91,10 +91,13 @@ pub(crate) fn rows_until_near(ts_ns: &[i64], near: usize, until_ns: i64) -> usiz
 /// The rows from `row_from` on that lie in `span`: what [`rows_within`] gives where no row before `row_from` does.
 ///
 /// It looks at `row_from` first and then ever further ahead, so that a walk over many spans costs the logarithm of
-/// each span's rows, not of all rows.
+/// each span's rows, not of all rows; the last row tells whether it is the last span with rows.
 pub(crate) fn rows_within_from(ts_ns: &[i64], row_from: usize, span: Span) -> Range<usize> {
     let start = run_end(ts_ns, row_from, |_, ts| ts < span.start_ns);
-    start..run_end(ts_ns, start, |_, ts| ts < span.end_ns)
+    match ts_ns.last() {
+        Some(&last) if last < span.end_ns => start..ts_ns.len(),
+        _ => start..run_end(ts_ns, start, |_, ts| ts < span.end_ns),
+    }
 }
 
 /// The first row from `row_from` on for which `holds(row, ts)` is false, or the number of rows. Once false, it stays

@@ -212,8 +212,9 @@ pub(crate) type GapColumns<'py> = (Vec<String>, [Bound<'py, PyArray1<i64>>; 4]);
 /// Gaps of a loaded session.
 pub(crate) fn gap_columns<'py>(py: Python<'py>, loaded: &Loaded) -> GapColumns<'py> {
     let names = loaded.symbols.keys().map(ToString::to_string).collect();
-    let gaps =
-        || loaded.symbols.values().enumerate().flat_map(|(place, own)| own.gaps.iter().map(move |gap| (place, gap)));
+    let bases =
+        || loaded.symbols.values().enumerate().filter_map(|(place, own)| Some((place, &loaded.tapes[own.base?])));
+    let gaps = || bases().flat_map(|(place, base)| base.gaps.iter().map(move |gap| (place, gap)));
     let column = |value: fn((usize, &Gap)) -> i64| PyArray1::from_iter(py, gaps().map(value));
     let columns = [
         column(|(place, _)| place as i64),

@@ -1,0 +1,131 @@
+//! Runs: bars that follow each other without a hole inside one span. What is missing (gaps) and which bars belong together
+//! (derived bars) both follow from them, so stamps are looked at once.
+
+use crate::span::{Span, rows_within_from};
+
+/// Bars that follow each other by one interval, inside one span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Which span.
+    span: usize,
+    /// The slot of the first bar, counted from the span's open.
+    pub(crate) slot: u64,
+    /// The first bar's row.
+    pub(crate) row: usize,
+    /// How many bars.
+    pub(crate) rows: usize,
+}
+
+/// The runs of a tape within the spans of a session, in time order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Runs(Vec<Run>);
+
+impl Runs {
+    /// Runs of bars stamped `ts_ns`, on one grid of `interval_ns`.
+    pub(crate) fn of(ts_ns: &[i64], spans: &[Span], interval_ns: i64) -> Self {
+        let mut found = Self::default();
+        found.find(ts_ns, spans, interval_ns);
+        found
+    }
+
+    /// The same in memory that was used before.
+    pub(crate) fn find(&mut self, ts_ns: &[i64], spans: &[Span], interval_ns: i64) {
+        self.0.clear();
+        let mut row_next = 0;
+        for (number, &span) in spans.iter().enumerate() {
+            let rows = rows_within_from(ts_ns, row_next, span);
+            row_next = rows.end;
+            let own = &ts_ns[..rows.end];
+            let mut row = rows.start;
+            while let Some(&first_ns) = own.get(row) {
+                let slot = first_ns.abs_diff(span.start_ns()) / interval_ns.unsigned_abs();
+                let end = end_of_run(own, row, interval_ns);
+                self.0.push(Run { span: number, slot, row, rows: end - row });
+                row = end;
+            }
+        }
+    }
+
+    /// How many runs.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Each span with its runs.
+    pub(crate) fn by_span<'a>(&'a self, spans: &'a [Span]) -> impl Iterator<Item = (Span, &'a [Run])> {
+        let mut left = self.0.as_slice();
+        spans.iter().enumerate().map(move |(number, &span)| {
+            let own = left.iter().take_while(|run| run.span == number).count();
+            let (own, after) = left.split_at(own);
+            left = after;
+            (span, own)
+        })
+    }
+}
+
+/// Holes are looked for in so many bars at a time.
+const BLOCK: usize = 16;
+
+/// A session without holes is told by its two ends. Stamps ascend, so none of these differences wraps.
+fn end_of_run(ts_ns: &[i64], row: usize, interval_ns: i64) -> usize {
+    let first_ns = ts_ns[row];
+    let in_run = |at: usize| ts_ns[at].wrapping_sub(first_ns) == ((at - row) as i64).wrapping_mul(interval_ns);
+    if in_run(ts_ns.len() - 1) {
+        return ts_ns.len();
+    }
+    let mut end = row + 1;
+    while end + BLOCK <= ts_ns.len() && in_run(end + BLOCK - 1) {
+        end += BLOCK;
+    }
+    end + (end..ts_ns.len()).take_while(|&at| in_run(at)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STEP: i64 = 10;
+
+    fn span(start_ns: i64, end_ns: i64) -> Span {
+        Span::new(start_ns, end_ns).expect("the test draws a valid span")
+    }
+
+    #[test]
+    fn a_run_ends_at_a_hole_and_at_the_close() {
+        let hours = [span(0, 50), span(50, 80), span(90, 95)];
+        let runs = Runs::of(&[-10, 0, 10, 30, 40, 50, 60], &hours, STEP);
+        let by_span =
+            runs.by_span(&hours).map(|(_, own)| own.iter().map(|run| (run.slot, run.row, run.rows)).collect());
+        assert_eq!(by_span.collect::<Vec<Vec<_>>>(), [vec![(0, 1, 2), (3, 3, 2)], vec![(0, 5, 2)], vec![]]);
+    }
+
+    proptest! {
+        #[test]
+        fn runs_agree_with_a_look_at_every_bar(
+            kept in prop::collection::vec(prop::bool::weighted(0.8), 0..60),
+            parts in prop::collection::vec((0_i64..30, 1_i64..160), 0..4),
+            offset in 0..STEP,
+        ) {
+            let ts_ns: Vec<i64> =
+                (-3..).zip(kept).filter(|(_, kept)| *kept).map(|(slot, _)| slot * STEP + offset).collect();
+            let mut end = 0;
+            let spans: Vec<Span> = parts.into_iter().map(|(apart, len)| {
+                let start = end + apart;
+                end = start + len;
+                span(start, end)
+            }).collect();
+            let mut slow: Vec<Run> = Vec::new();
+            for (number, span) in spans.iter().enumerate() {
+                for (row, &ts) in ts_ns.iter().enumerate().filter(|(_, ts)| span.contains(**ts)) {
+                    let slot = (ts - span.start_ns()) as u64 / STEP as u64;
+                    match slow.last_mut() {
+                        Some(last) if last.span == number && last.slot + last.rows as u64 == slot => last.rows += 1,
+                        _ => slow.push(Run { span: number, slot, row, rows: 1 }),
+                    }
+                }
+            }
+            prop_assert_eq!(Runs::of(&ts_ns, &spans, STEP), Runs(slow));
+        }
+    }
+}
