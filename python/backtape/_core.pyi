@@ -1110,9 +1110,9 @@ class Trade:
         When the trade happened, ns UTC.
         """
 
-def aggregate(tapes: Tapes, spans: SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]], intervals_ns: SupportsGetItem[int, SupportsIndex]) -> Any:
+def aggregate(tapes: Tapes, spans: SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]], intervals_ns: SupportsGetItem[int, SupportsIndex]) -> list[Any]:
     """
-    Bars of longer intervals as one record batch, interval by interval, and symbol by symbol.
+    Bars of longer intervals as record batches, interval by interval, and symbol by symbol.
 
     `spans`: (open, close) pairs, ns UTC, ascending. Raises `IntervalError` for an interval that does not fit.
     """

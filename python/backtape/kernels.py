@@ -61,7 +61,7 @@ def aggregate(
             raise IntervalError(
                 f"interval {name} is given twice; give each once", setting="interval", value=name, interval=name
             )
-    return pa.Table.from_batches([_core.aggregate(checked(repository), spans, intervals_ns)])
+    return pa.Table.from_batches(_core.aggregate(checked(repository), spans, intervals_ns))
 
 
 def find_gaps(bars: Tables, *, calendar: str | None = None, sessions: Spans | None = None) -> pa.Table:

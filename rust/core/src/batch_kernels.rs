@@ -1,6 +1,6 @@
 //! Derived bars and gaps of many tapes at once, for those who need no replay.
 
-use crate::derive::{BarSlices, DerivedBars, derive_from_runs};
+use crate::derive::{BarSlices, DerivedBars, windows_in};
 use crate::error::{Error, Result};
 use crate::gaps::{Gap, gaps, slots_expected, slots_present};
 use crate::key::{Kind, TapeKey, interval_name};
@@ -9,6 +9,7 @@ use crate::runs::Runs;
 use crate::span::Span;
 use crate::tapes::Tape;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The five number columns of bars, as the derive kernel takes them.
@@ -49,13 +50,28 @@ pub fn check_intervals(bases: &BTreeMap<Arc<str>, (&TapeKey, &Tape)>, intervals_
         .try_for_each(|&interval_ns| bases_ns().try_for_each(|base_ns| check_interval(interval_ns, base_ns)))
 }
 
-/// Longer bars of one symbol, interval by interval. The intervals were checked.
-pub fn aggregate(key: &TapeKey, tape: &Tape, spans: &[Span], intervals_ns: &[i64]) -> Vec<DerivedBars> {
-    let (rows, base_ns) = (&tape.rows, key.interval_ns);
-    let runs = Runs::of(&rows.ts_ns, spans, base_ns);
-    let (base, filled) = (bar_slices(rows), rows.filled.as_deref());
-    let bars = |&interval_ns: &i64| derive_from_runs(base, filled, (&runs, spans), (base_ns, interval_ns));
-    intervals_ns.iter().map(bars).collect()
+/// Longer bars of some symbols, interval by interval: the bars of all, and how many are of each symbol. The intervals were
+/// checked.
+pub fn aggregate(
+    bases: &[(&TapeKey, &Tape)],
+    spans: &[Span],
+    intervals_ns: &[i64],
+) -> Vec<(DerivedBars, Vec<Range<usize>>)> {
+    let rows: usize = bases.iter().map(|(_, tape)| tape.rows.len()).sum();
+    let none = |&interval_ns: &i64| {
+        let windows = windows_in(spans, interval_ns).saturating_mul(bases.len());
+        (DerivedBars::with_room(windows.min(rows)), Vec::with_capacity(bases.len()))
+    };
+    let mut all: Vec<(DerivedBars, Vec<Range<usize>>)> = intervals_ns.iter().map(none).collect();
+    let mut runs = Runs::default();
+    for (key, Tape { rows, .. }) in bases {
+        runs.find(&rows.ts_ns, spans, key.interval_ns);
+        for (&interval_ns, (bars, places)) in intervals_ns.iter().zip(&mut all) {
+            let intervals = (key.interval_ns, interval_ns);
+            places.push(bars.add(bar_slices(rows), rows.filled.as_deref(), (&runs, spans), intervals));
+        }
+    }
+    all
 }
 
 /// Gaps of a symbol's base bars, and how many bars are expected and present.
@@ -119,9 +135,10 @@ mod tests {
             found.iter().map(|own| (&*own.symbol, own.present, own.gaps.len())).collect::<Vec<_>>(),
             [("A", 5, 0), ("B", 3, 1)]
         );
-        let (key, tape) = bases["B"];
-        let bars = aggregate(key, tape, &spans, &[5 * MINUTE, 2 * MINUTE]);
-        assert_eq!((&bars[0].n_present, &bars[1].n_present), (&vec![3], &vec![2, 1]));
+        let all: Vec<_> = bases.values().copied().collect();
+        let made = aggregate(&all, &spans, &[5 * MINUTE, 2 * MINUTE]);
+        let counts: Vec<_> = made.iter().map(|(bars, places)| (bars.n_present.as_slice(), places.as_slice())).collect();
+        assert_eq!(counts, [(&[5, 3][..], &[0..1, 1..2][..]), (&[2, 2, 1, 2, 1], &[0..3, 3..5])]);
         assert_eq!(check_intervals(&bases, &[2 * MINUTE, 5 * MINUTE]), Ok(()));
         let fault = check_intervals(&bases, &[5 * MINUTE, MINUTE]);
         assert!(matches!(fault, Err(Error::IntervalNotMultiple { .. })));

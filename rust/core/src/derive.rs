@@ -172,20 +172,15 @@ pub fn derive(
     interval_ns: i64,
 ) -> DerivedBars {
     let runs = Runs::of(base.ts_ns, spans, base_interval_ns);
-    derive_from_runs(base, filled, (&runs, spans), (base_interval_ns, interval_ns))
+    let mut bars = DerivedBars::with_room(windows_in(spans, interval_ns).min(base.ts_ns.len()));
+    bars.add(base, filled, (&runs, spans), (base_interval_ns, interval_ns));
+    bars
 }
 
-/// The same of base bars whose runs are known.
-pub(crate) fn derive_from_runs(
-    base: BarSlices<'_>,
-    filled: Option<&[u8]>,
-    (runs, spans): (&Runs, &[Span]),
-    (base_ns, interval_ns): (i64, i64),
-) -> DerivedBars {
+/// How many windows of an interval there are.
+pub(crate) fn windows_in(spans: &[Span], interval_ns: i64) -> usize {
     let windows = spans.iter().fold(0_u64, |all, &span| all.saturating_add(slots_in(span, interval_ns)));
-    let mut bars = DerivedBars::with_room(base.ts_ns.len().min(usize::try_from(windows).unwrap_or(usize::MAX)));
-    bars.add(base, filled, (runs, spans), (base_ns, interval_ns));
-    bars
+    usize::try_from(windows).unwrap_or(usize::MAX)
 }
 
 /// The highest high, the lowest low, and the volumes added up from left to right: another order gives other bits.

@@ -1,10 +1,9 @@
 //! What follows from a session's base bars, as tapes: derived bars, those that late fills change, flat bars.
 
 use crate::batch_kernels::{bar_slices, check_interval};
-use crate::derive::DerivedBars;
+use crate::derive::{DerivedBars, windows_in};
 use crate::error::{Error, Result};
 use crate::flat::flat_bars;
-use crate::gaps::slots_in;
 use crate::key::{Kind, TapeKey};
 use crate::late::{beside, filled_tape, revised_tape, window_of, with_late};
 use crate::ledger::Tally;
@@ -86,8 +85,7 @@ fn derived(session: &Session, bases: &[Base<'_>], intervals_ns: &[i64]) -> Vec<L
     let spans = session.spans();
     let mut made = Vec::with_capacity(bases.len() * intervals_ns.len());
     let none = |&interval_ns: &i64| {
-        let windows: u64 = spans.iter().map(|&span| slots_in(span, interval_ns)).sum();
-        (DerivedBars::with_room(windows as usize * bases.len()), Vec::with_capacity(bases.len()))
+        (DerivedBars::with_room(windows_in(spans, interval_ns) * bases.len()), Vec::with_capacity(bases.len()))
     };
     let mut all: Vec<(DerivedBars, Vec<Range<usize>>)> = intervals_ns.iter().map(none).collect();
     // Symbol by symbol: what one interval has read is still near for the next.

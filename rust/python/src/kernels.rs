@@ -8,20 +8,23 @@ use crate::planner::Planner;
 use crate::session::spans_of;
 use crate::tapes::{Tapes, kind_of};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow_buffer::ScalarBuffer;
 use arrow_schema::ArrowError;
 use backtape_core::batch_kernels::{SymbolGaps, base_tapes, check_intervals};
-use backtape_core::batch_kernels::{aggregate as aggregate_one, find_gaps as gaps_of_one};
+use backtape_core::batch_kernels::{aggregate as aggregate_all, find_gaps as gaps_of_one};
 use backtape_core::check::OnBadRows;
 use backtape_core::derive::DerivedBars;
 use backtape_core::gaps::Gap;
 use backtape_core::key::TapeKey;
 use backtape_core::loaded::Loaded;
+use backtape_core::span::Span;
 use backtape_core::tapes::Tape;
 use backtape_engine::threads::in_halves;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// All rows of some tapes in the order of C1, batch by batch.
@@ -74,7 +77,7 @@ fn arrow(error: ArrowError) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-/// Bars of longer intervals as one record batch, interval by interval, and symbol by symbol.
+/// Bars of longer intervals as record batches, interval by interval, and symbol by symbol.
 ///
 /// `spans`: (open, close) pairs, ns UTC, ascending. Raises `IntervalError` for an interval that does not fit.
 #[pyfunction]
@@ -83,18 +86,76 @@ pub(crate) fn aggregate<'py>(
     tapes: &Bound<'py, Tapes>,
     spans: Vec<(i64, i64)>,
     intervals_ns: Vec<i64>,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let (tapes, spans) = (tapes.get(), spans_of(py, &spans)?);
-    let batch = py.enter(|| {
+    let batches = py.enter(|| {
         let joined = tapes.lock().joined(OnBadRows::Raise)?;
         let bases = base_tapes(&joined);
         check_intervals(&bases, &intervals_ns)?;
-        let bases: Vec<Base<'_>> = bases.into_iter().map(|(symbol, (key, tape))| (symbol, key, tape)).collect();
-        let derived = |(_, key, tape): &Base<'_>| aggregate_one(key, tape, &spans, &intervals_ns);
-        let made = in_halves(&bases, rows_of, |some| some.iter().map(derived).collect());
-        Ok(bars_batch(&bases, &made, &intervals_ns))
+        let names: Vec<Arc<str>> = bases.keys().cloned().collect();
+        let numbered: Vec<(u32, &TapeKey, &Tape)> = (0..).zip(bases.values()).map(|(id, &(k, t))| (id, k, t)).collect();
+        let made = in_halves(&numbered, |own| own.2.rows.len(), |some| vec![Made::of(some, &spans, &intervals_ns)]);
+        Ok(bars_batches(made, &names, &intervals_ns))
     })?;
-    handed_out(py, batch.map_err(arrow)?)
+    batches.map_err(arrow)?.into_iter().map(|batch| handed_out(py, batch)).collect()
+}
+
+/// The longer bars of symbols that follow each other.
+struct Made {
+    /// The first symbol's number.
+    first: u32,
+    by_interval: std::vec::IntoIter<(DerivedBars, Vec<Range<usize>>)>,
+}
+
+impl Made {
+    fn of(some: &[(u32, &TapeKey, &Tape)], spans: &[Span], intervals_ns: &[i64]) -> Self {
+        let bases: Vec<_> = some.iter().map(|&(_, key, tape)| (key, tape)).collect();
+        let by_interval = aggregate_all(&bases, spans, intervals_ns).into_iter();
+        Self { first: some.first().map_or(0, |own| own.0), by_interval }
+    }
+}
+
+/// A batch for each interval and each of these, so that nothing is copied; an empty one where there is no interval.
+fn bars_batches(mut made: Vec<Made>, names: &[Arc<str>], intervals_ns: &[i64]) -> Result<Vec<RecordBatch>, ArrowError> {
+    let mut batches = Vec::with_capacity(intervals_ns.len() * made.len());
+    for &interval_ns in intervals_ns {
+        for part in &mut made {
+            let Some((bars, places)) = part.by_interval.next() else {
+                continue;
+            };
+            let ids = places.iter().zip(part.first..).flat_map(|(own, id)| std::iter::repeat_n(id, own.len()));
+            batches.push(bars_batch(ids.collect(), bars, interval_ns, names)?);
+        }
+    }
+    if batches.is_empty() {
+        batches.push(bars_batch(Vec::new().into(), DerivedBars::default(), 0, names)?);
+    }
+    Ok(batches)
+}
+
+fn bars_batch(
+    ids: ScalarBuffer<u32>,
+    bars: DerivedBars,
+    interval_ns: i64,
+    names: &[Arc<str>],
+) -> Result<RecordBatch, ArrowError> {
+    let number = |values: Vec<f64>| -> ArrayRef { Arc::new(Float64Array::from(values)) };
+    let count = |values: Vec<u32>| -> ArrayRef { Arc::new(UInt32Array::from(values)) };
+    let constant = vec![interval_ns; bars.len()];
+    named_batch(vec![
+        ("ts", stamps(bars.ts_ns.into())),
+        ("available_at", stamps(bars.available_ns.into())),
+        ("symbol", symbols(ids, None, names)?),
+        ("interval_ns", Arc::new(Int64Array::from(constant))),
+        ("open", number(bars.open)),
+        ("high", number(bars.high)),
+        ("low", number(bars.low)),
+        ("close", number(bars.close)),
+        ("volume", number(bars.volume)),
+        ("n_present", count(bars.n_present)),
+        ("n_expected", count(bars.n_expected)),
+        ("n_filled", count(bars.n_filled)),
+    ])
 }
 
 /// A symbol with its base bars.
@@ -102,45 +163,6 @@ type Base<'a> = (Arc<str>, &'a TapeKey, &'a Tape);
 
 fn rows_of((_, _, tape): &Base<'_>) -> usize {
     tape.rows.len()
-}
-
-fn joined<'a, T: Copy + 'a>(parts: impl Iterator<Item = &'a Vec<T>>, len: usize) -> Vec<T> {
-    let mut whole = Vec::with_capacity(len);
-    parts.for_each(|part| whole.extend_from_slice(part));
-    whole
-}
-
-fn bars_batch(bases: &[Base<'_>], made: &[Vec<DerivedBars>], intervals_ns: &[i64]) -> Result<RecordBatch, ArrowError> {
-    let all = || (0..intervals_ns.len()).flat_map(|number| made.iter().map(move |own| &own[number]));
-    let len: usize = all().map(DerivedBars::len).sum();
-    let names: Vec<Arc<str>> = bases.iter().map(|(symbol, ..)| Arc::clone(symbol)).collect();
-    let mut ids = Vec::with_capacity(len);
-    let mut intervals = Vec::with_capacity(len);
-    for (number, &interval_ns) in intervals_ns.iter().enumerate() {
-        for (id, own) in made.iter().enumerate() {
-            ids.resize(ids.len() + own[number].len(), id as u32);
-        }
-        intervals.resize(ids.len(), interval_ns);
-    }
-    let number = |pick: fn(&DerivedBars) -> &Vec<f64>| -> ArrayRef {
-        Arc::new(Float64Array::from(joined(all().map(pick), len)))
-    };
-    let count =
-        |pick: fn(&DerivedBars) -> &Vec<u32>| -> ArrayRef { Arc::new(UInt32Array::from(joined(all().map(pick), len))) };
-    named_batch(vec![
-        ("ts", stamps(joined(all().map(|own| &own.ts_ns), len).into())),
-        ("available_at", stamps(joined(all().map(|own| &own.available_ns), len).into())),
-        ("symbol", symbols(ids.into(), None, &names)?),
-        ("interval_ns", Arc::new(Int64Array::from(intervals))),
-        ("open", number(|own| &own.open)),
-        ("high", number(|own| &own.high)),
-        ("low", number(|own| &own.low)),
-        ("close", number(|own| &own.close)),
-        ("volume", number(|own| &own.volume)),
-        ("n_present", count(|own| &own.n_present)),
-        ("n_expected", count(|own| &own.n_expected)),
-        ("n_filled", count(|own| &own.n_filled)),
-    ])
 }
 
 /// Gaps of all symbols' base bars as one record batch: symbol, start, end, n_missing; and by symbol the bars expected
