@@ -156,16 +156,21 @@ pub(crate) fn facts_of_stamps(stamps: &ArrayRef) -> Option<StampFacts> {
     Some((lowest_ns, highest_ns, ts.len(), minutes, falls))
 }
 
+/// The rows of a batch that are all of one symbol.
+pub(crate) fn rows_alone(batch: &RecordBatch, kind: Kind) -> Result<RawRows, Unreadable> {
+    Ok(Columns::of(batch, kind)?.rows(RowNumbers::From(0)))
+}
+
 /// The rows of a batch by symbol. `symbol` names the one symbol of a batch without a symbol column.
 pub(crate) fn by_symbol(
     batch: &RecordBatch,
     kind: Kind,
     symbol: Option<&str>,
 ) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
-    let columns = Columns::of(batch, kind)?;
     if let Some(symbol) = symbol {
-        return Ok(vec![(symbol.into(), columns.rows(RowNumbers::From(0)))]);
+        return Ok(vec![(symbol.into(), rows_alone(batch, kind)?)]);
     }
+    let columns = Columns::of(batch, kind)?;
     let (ids, names) = symbol_ids(column(batch, "symbol", "string")?)?;
     let runs: Vec<&[u32]> = ids.chunk_by(|a, b| a == b).collect();
     let mut seen = BTreeMap::new();

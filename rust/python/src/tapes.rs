@@ -1,11 +1,11 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{Unreadable, by_symbol, read_all, read_by_symbol};
+use crate::arrow_in::{Unreadable, by_symbol, read_all, read_by_symbol, rows_alone};
 use crate::enter::Enter;
 use crate::errors::{plain, raise, to_python};
 use crate::handed::HandedTables;
 use crate::session::spans_of;
-use backtape_core::check::{Checked, OnBadRows, RawRows, check};
+use backtape_core::check::{Checked, OnBadRows, check};
 use backtape_core::error::Error;
 use backtape_core::fills::{Filled, fill};
 use backtape_core::key::{Kind, TapeKey};
@@ -59,13 +59,13 @@ impl Tapes {
         Self(Mutex::new(Arc::new(collected)))
     }
 
-    /// Checks rows, and adds them up to the first fault.
-    fn put_all(&self, found: &[Unchecked], on_bad: OnBadRows, same_key: SameKey) -> Result<(), Fault> {
+    /// Adds rows that were checked, up to the first fault.
+    fn put_all(&self, checked: Vec<Result<Good, Fault>>, same_key: SameKey) -> Result<(), Fault> {
         let mut collected = self.lock();
         let collected = Arc::make_mut(&mut collected);
-        for ((key, source, _), checked) in found.iter().zip(check_all(found, on_bad)) {
-            let put = checked.and_then(|checked| collected.put(key, source, checked, same_key));
-            put.map_err(Fault::Core)?;
+        for good in checked {
+            let (key, source, rows) = good?;
+            collected.put(&key, &source, rows, same_key).map_err(Fault::Core)?;
         }
         Ok(())
     }
@@ -76,18 +76,21 @@ impl Tapes {
     }
 }
 
-/// Rows of a tape as they come, and what they come from.
-type Unchecked = (TapeKey, Arc<str>, RawRows);
+/// Checked rows of a tape, and what they come from.
+type Good = (TapeKey, Arc<str>, Checked);
 
-/// The rows of each piece, or its fault; nothing after the first fault.
-fn check_all(pieces: &[Unchecked], on_bad: OnBadRows) -> Vec<Result<Checked, Error>> {
-    let check_some = |pieces: &[Unchecked]| {
+/// The rows of each piece, or its fault, checked on two threads; nothing after the first fault.
+fn check_all<Piece: Sync>(
+    pieces: &[Piece],
+    rows: impl Fn(&Piece) -> usize,
+    check: impl Fn(&Piece) -> Result<Good, Fault> + Sync,
+) -> Vec<Result<Good, Fault>> {
+    let check_some = |pieces: &[Piece]| {
         let mut is_bad = false;
-        let checked = pieces.iter().map(|(key, source, raw)| check_piece(key, source, raw.clone(), on_bad));
-        let until_bad = checked.take_while(|checked| !std::mem::replace(&mut is_bad, checked.is_err()));
+        let until_bad = pieces.iter().map(&check).take_while(|one| !std::mem::replace(&mut is_bad, one.is_err()));
         until_bad.collect::<Vec<_>>()
     };
-    in_halves(pieces, |(_, _, raw)| raw.ts_ns.0.len(), check_some)
+    in_halves(pieces, rows, check_some)
 }
 
 #[pymethods]
@@ -129,11 +132,16 @@ impl Tapes {
                 None => read_by_symbol(reader, kind),
                 Some(_) => read_all(reader).and_then(|batch| by_symbol(&batch, kind, symbol)),
             };
-            let key = |symbol| TapeKey { kind, interval_ns, symbol };
-            let found = rows.map_err(Fault::Stream)?.into_iter();
-            let found: Vec<Unchecked> =
-                found.map(|(symbol, raw)| (key(symbol), Arc::clone(&source_name), raw)).collect();
-            self.put_all(&found, on_bad, same_key)
+            let checked = check_all(
+                &rows.map_err(Fault::Stream)?,
+                |(_, raw)| raw.ts_ns.0.len(),
+                |(symbol, raw)| {
+                    let key = TapeKey { kind, interval_ns, symbol: Arc::clone(symbol) };
+                    let checked = check_piece(&key, &source_name, raw.clone(), on_bad).map_err(Fault::Core)?;
+                    Ok((key, Arc::clone(&source_name), checked))
+                },
+            );
+            self.put_all(checked, same_key)
         });
         added.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
@@ -161,17 +169,15 @@ impl Tapes {
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
         let tables = &tables.get().0;
         let added = py.out(|| {
-            let mut found: Vec<Unchecked> = Vec::with_capacity(pieces.len());
-            for (place, symbol, source) in &pieces {
+            let rows = |(place, ..): &(usize, String, String)| tables[*place].num_rows();
+            let checked = check_all(&pieces, rows, |(place, symbol, source)| {
                 let key = TapeKey { kind, interval_ns, symbol: symbol.as_str().into() };
-                let Some(table) = tables.get(*place) else {
-                    continue;
-                };
-                for (_, raw) in by_symbol(table, kind, Some(source)).map_err(Fault::Stream)? {
-                    found.push((key.clone(), source.as_str().into(), raw));
-                }
-            }
-            self.put_all(&found, on_bad, same_key)
+                let source: Arc<str> = source.as_str().into();
+                let raw = rows_alone(&tables[*place], kind).map_err(Fault::Stream)?;
+                let checked = check_piece(&key, &source, raw, on_bad).map_err(Fault::Core)?;
+                Ok((key, source, checked))
+            });
+            self.put_all(checked, same_key)
         });
         added.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
