@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::key::TapeKey;
-use std::collections::BTreeMap;
+use crate::sums::Sums;
 use std::sync::Arc;
 
 /// What became of the rows of one tape. Each row that came in is in exactly one of the other counts.
@@ -36,6 +36,18 @@ impl Tally {
         self.delivered + self.out_of_hours + self.stale + self.duplicate + self.rejected + self.unread
     }
 
+    /// Checks that every row is accounted for.
+    ///
+    /// # Errors
+    /// [`Error::LedgerUnbalanced`] names the session and the tape.
+    pub fn check(&self, tape: &TapeKey, label: &Arc<str>) -> Result<()> {
+        let (rows_in, accounted) = (self.rows_in, self.accounted());
+        if rows_in == accounted {
+            return Ok(());
+        }
+        Err(Error::LedgerUnbalanced { label: Arc::clone(label), tape: tape.clone(), rows_in, accounted })
+    }
+
     /// Adds another tally.
     pub const fn add(&mut self, other: &Self) {
         self.rows_in += other.rows_in;
@@ -55,37 +67,9 @@ impl Tally {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Tapes that came in.
-    pub tapes: BTreeMap<TapeKey, Tally>,
+    pub tapes: Sums<TapeKey, Tally>,
     /// Derived tapes: bars delivered.
-    pub derived: BTreeMap<TapeKey, u64>,
-}
-
-impl Ledger {
-    /// Adds another ledger, tape by tape.
-    pub fn add(&mut self, other: &Self) {
-        for (key, tally) in &other.tapes {
-            self.tapes.entry(key.clone()).or_default().add(tally);
-        }
-        for (key, delivered) in &other.derived {
-            *self.derived.entry(key.clone()).or_default() += delivered;
-        }
-    }
-
-    /// Checks that every row is accounted for.
-    ///
-    /// # Errors
-    /// [`Error::LedgerUnbalanced`] names the first tape whose rows are not.
-    pub fn check(&self, label: &Arc<str>) -> Result<()> {
-        let odd = self.tapes.iter().find(|(_, tally)| tally.rows_in != tally.accounted());
-        odd.map_or(Ok(()), |(tape, tally)| {
-            Err(Error::LedgerUnbalanced {
-                label: Arc::clone(label),
-                tape: tape.clone(),
-                rows_in: tally.rows_in,
-                accounted: tally.accounted(),
-            })
-        })
-    }
+    pub derived: Sums<TapeKey, u64>,
 }
 
 #[cfg(test)]
@@ -97,13 +81,8 @@ mod tests {
     fn a_row_that_is_nowhere_is_noticed() {
         let key = TapeKey { kind: Kind::Trade, interval_ns: 0, symbol: "IBM".into() };
         let tally = Tally { rows_in: 3, delivered: 1, rejected: 1, unread: 1, filled: 7, ..Tally::default() };
-        let mut ledger = Ledger { tapes: BTreeMap::from([(key.clone(), tally)]), derived: BTreeMap::new() };
-        assert_eq!(ledger.check(&"d".into()), Ok(()));
-        ledger.add(&Ledger {
-            tapes: BTreeMap::from([(key, Tally { rows_in: 1, ..Tally::default() })]),
-            derived: BTreeMap::new(),
-        });
-        let fault = ledger.check(&"2013-10-07".into()).expect_err("one row is missing");
+        assert_eq!(tally.check(&key, &"d".into()), Ok(()));
+        let fault = Tally { rows_in: 4, ..tally }.check(&key, &"2013-10-07".into()).expect_err("one row is missing");
         assert!(fault.to_string().contains("tape IBM trade: 4 rows in, but 3 accounted for"), "{fault}");
     }
 }

@@ -37,6 +37,7 @@ mod runs;
 pub mod session;
 pub mod span;
 mod stretches;
+pub mod sums;
 pub mod tapes;
 mod tile;
 mod tiles;

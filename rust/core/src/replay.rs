@@ -91,12 +91,7 @@ impl Replay {
     /// # Errors
     /// [`Error::LedgerUnbalanced`]: our own fault.
     pub fn settle(&mut self, mark: &Mark) -> Result<()> {
-        if let Some(playing) = &self.playing {
-            let ledger = mark.ledger(playing.loaded());
-            ledger.check(playing.loaded().session.label())?;
-            self.settled.add(playing.loaded(), mark, &ledger);
-        }
-        Ok(())
+        self.playing.as_ref().map_or(Ok(()), |playing| self.settled.add(playing.loaded(), mark))
     }
 
     /// The account of all settled sessions.
