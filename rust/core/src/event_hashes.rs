@@ -27,10 +27,11 @@ pub(crate) fn key_hashes(tape: &LoadedTape, first: usize, ts_ns: &[i64], at_ns: 
     let key = |ts_ns: i64, at_ns: i64| stamp_hash(tape.hash(), ts_ns).wrapping_add(known_hash(at_ns));
     let rows = hashes.iter_mut().zip(ts_ns.iter().zip(at_ns));
     if let Some(counts) = &tape.counts {
-        for ((hash, (&ts_ns, &at_ns)), row) in rows.zip(first..) {
-            // Base bars present or filled, and expected.
-            let own = u64::from(counts.present[row] + counts.filled[row]) << 32 | u64::from(counts.expected[row]);
-            *hash = key(ts_ns, at_ns).wrapping_add(counts_hash(own));
+        let [present, filled, expected] =
+            [&counts.present, &counts.filled, &counts.expected].map(|column| &column[first..first + ts_ns.len()]);
+        let there = present.iter().zip(filled).map(|(&present, &filled)| u64::from(present) + u64::from(filled));
+        for ((hash, (&ts_ns, &at_ns)), (there, &expected)) in rows.zip(there.zip(expected)) {
+            *hash = key(ts_ns, at_ns).wrapping_add(counts_hash(there << 32 | u64::from(expected)));
         }
     } else {
         let fed = counts_hash(fed_counts(tape.key.kind));

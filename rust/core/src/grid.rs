@@ -3,6 +3,7 @@
 //! stamp is looked at.
 
 use crate::merge::{Lane, ends};
+use crate::runs::end_of_run;
 use crate::tile::Tile;
 use std::ops::Range;
 
@@ -18,15 +19,23 @@ pub(crate) struct Slots {
     of_lanes: Vec<Range<u32>>,
 }
 
+/// Rows of a lane, each so many slots after the one before.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     slot: u32,
     rows: u32,
+    stride: u32,
 }
 
 impl Run {
-    const fn slots(self) -> Range<usize> {
-        self.slot as usize..(self.slot + self.rows) as usize
+    /// Visits what belongs to the slot of each row.
+    fn visit(self, slots: &mut [u32], mut visit: impl FnMut(&mut u32)) {
+        let (slot, rows) = (self.slot as usize, self.rows as usize);
+        if self.stride == 1 {
+            slots[slot..slot + rows].iter_mut().for_each(visit);
+        } else {
+            (slot..).step_by(self.stride as usize).take(rows).for_each(|slot| visit(&mut slots[slot]));
+        }
     }
 }
 
@@ -65,15 +74,14 @@ impl Slots {
                 return false;
             }
             let slot = (offset_ns / self.step_ns) as usize;
-            let rows = if lane.step_ns.cast_unsigned() == self.step_ns {
-                run_of_ascending(left, lane.step_ns)
+            let (rows, stride) = if lane.step_ns.cast_unsigned() == self.step_ns {
+                (end_of_run(left, 0, lane.step_ns), 1)
             } else {
                 run_of_any(left, self.step_ns)
             };
-            for count in &mut self.next[slot..slot + rows] {
-                *count = count.wrapping_add(1);
-            }
-            self.runs.push(Run { slot: slot as u32, rows: rows as u32 });
+            let run = Run { slot: slot as u32, rows: rows as u32, stride };
+            run.visit(&mut self.next, |count| *count = count.wrapping_add(1));
+            self.runs.push(run);
             left = &left[rows..];
         }
         self.of_lanes.push(first_run..self.runs.len() as u32);
@@ -101,7 +109,7 @@ impl Slots {
     pub(crate) fn times(&self, lanes: Range<usize>, at_ns: &mut Vec<i64>) {
         for run in &self.runs[self.runs_of(&lanes)] {
             let first_ns = self.time(run.slot as usize);
-            let step_ns = self.step_ns.cast_signed();
+            let step_ns = self.step_ns.cast_signed().wrapping_mul(run.stride.into());
             at_ns.extend((0..i64::from(run.rows)).map(|row| first_ns.wrapping_add(row.wrapping_mul(step_ns))));
         }
     }
@@ -113,9 +121,7 @@ impl Slots {
         next.clear();
         next.resize(self.next.len(), 0);
         for run in runs {
-            for count in &mut next[run.slots()] {
-                *count = count.wrapping_add(1);
-            }
+            run.visit(next, |count| *count = count.wrapping_add(1));
         }
         stretches.clear();
         let mut before = 0;
@@ -133,33 +139,24 @@ impl Slots {
         sources.resize(before as usize, 0);
         let mut source = 0;
         for run in runs {
-            for place in &mut next[run.slots()] {
+            run.visit(next, |place| {
                 sources[*place as usize] = source;
                 source = source.wrapping_add(1);
                 *place = place.wrapping_add(1);
-            }
+            });
         }
     }
 }
 
-/// How many rows from the first on follow each other by one step, of stamps that ascend by multiples of it: the nth of them
-/// is n steps late, and any row after a hole is later.
-fn run_of_ascending(stamps_ns: &[i64], step_ns: i64) -> usize {
-    let (first, last) = (stamps_ns[0], stamps_ns.len() - 1);
-    if stamps_ns[last].wrapping_sub(first) == (last as i64).wrapping_mul(step_ns) {
-        return stamps_ns.len();
-    }
-    let (mut low, mut high) = (0, last);
-    while high - low > 1 {
-        let middle = low.midpoint(high);
-        let unbroken = stamps_ns[middle].wrapping_sub(first) == (middle as i64).wrapping_mul(step_ns);
-        if unbroken { low = middle } else { high = middle }
-    }
-    high
-}
-
-fn run_of_any(stamps_ns: &[i64], step_ns: u64) -> usize {
-    1 + stamps_ns.windows(2).take_while(|pair| pair[1].wrapping_sub(pair[0]).cast_unsigned() == step_ns).count()
+/// How many rows from the first on follow each other by as many steps as the second follows the first, and how many these
+/// are. Where that is no whole number of steps, or none, the first row stands alone.
+fn run_of_any(stamps_ns: &[i64], step_ns: u64) -> (usize, u32) {
+    let after = |pair: &[i64]| pair[1].wrapping_sub(pair[0]).cast_unsigned();
+    let Some(first) = stamps_ns.get(..2).map(after).filter(|&first| first > 0 && first.is_multiple_of(step_ns)) else {
+        return (1, 1);
+    };
+    let rows = 1 + stamps_ns.windows(2).take_while(|pair| after(pair) == first).count();
+    (rows, (first / step_ns) as u32)
 }
 
 #[cfg(test)]
@@ -218,11 +215,17 @@ mod tests {
         }
 
         #[test]
-        fn a_run_of_ascending_stamps_ends_at_the_first_hole(
-            slots in prop::collection::btree_set(0..40_i64, 1..40)
+        fn a_run_goes_as_far_as_the_stamps_follow_each_other_by_its_stride(
+            slots in prop::collection::vec(0..12_i64, 1..20), unit in 4..6_i64
         ) {
-            let stamps: Vec<i64> = slots.iter().map(|slot| slot * 5).collect();
-            prop_assert_eq!(run_of_ascending(&stamps, 5), run_of_any(&stamps, 5));
+            let mut stamps: Vec<i64> = slots.iter().map(|slot| slot * unit).collect();
+            stamps.sort_unstable();
+            let (rows, stride) = run_of_any(&stamps, 5);
+            let steps: Vec<i64> = stamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let told = i64::from(stride) * 5;
+            let slow = steps.iter().take_while(|&&step| step == told).count() + 1;
+            let is_grid = steps.first().is_some_and(|&step| step > 0 && step % 5 == 0);
+            prop_assert_eq!((rows, told), if is_grid { (slow, steps[0]) } else { (1, 5) });
         }
     }
 }

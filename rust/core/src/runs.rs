@@ -66,8 +66,9 @@ impl Runs {
 /// Holes are looked for in so many bars at a time.
 const BLOCK: usize = 16;
 
-/// A session without holes is told by its two ends. Stamps ascend, so none of these differences wraps.
-fn end_of_run(ts_ns: &[i64], row: usize, interval_ns: i64) -> usize {
+/// The end of the run that begins at a row. A session without holes is told by its two ends. Stamps ascend by multiples of the
+/// interval, so none of these differences wraps, and once a row is late all later ones are.
+pub(crate) fn end_of_run(ts_ns: &[i64], row: usize, interval_ns: i64) -> usize {
     let first_ns = ts_ns[row];
     let in_run = |at: usize| ts_ns[at].wrapping_sub(first_ns) == ((at - row) as i64).wrapping_mul(interval_ns);
     if in_run(ts_ns.len() - 1) {
