@@ -73,7 +73,8 @@ pub fn label_evidence(ts_ns: &[i64], range: Span, spans: &[Span], interval_ns: i
         return LabelEvidence::Unclear;
     };
     let after = |ts: i64, intervals: i64| ts.saturating_add(interval_ns.saturating_mul(intervals));
-    let has = |ts: i64| ts_ns.binary_search(&ts).is_ok();
+    // Most often the one that is asked for is the last.
+    let has = |ts: i64| ts == ts_last || ts_ns.binary_search(&ts).is_ok();
     let (open, close) = (first.start_ns(), last.end_ns());
     if range.start_ns() >= open {
         return LabelEvidence::Unclear;
