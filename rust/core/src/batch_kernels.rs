@@ -1,6 +1,6 @@
 //! Derived bars and gaps of many tapes at once, for those who need no replay.
 
-use crate::derive::{BarSlices, DerivedBars, windows_in};
+use crate::derive::{BarSlices, OfTapes, with_room_for};
 use crate::error::{Error, Result};
 use crate::gaps::{Gap, gaps, slots_expected, slots_present};
 use crate::key::{Kind, TapeKey, interval_name};
@@ -9,7 +9,6 @@ use crate::runs::Runs;
 use crate::span::Span;
 use crate::tapes::Tape;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// The five number columns of bars, as the derive kernel takes them.
@@ -50,19 +49,10 @@ pub fn check_intervals(bases: &BTreeMap<Arc<str>, (&TapeKey, &Tape)>, intervals_
         .try_for_each(|&interval_ns| bases_ns().try_for_each(|base_ns| check_interval(interval_ns, base_ns)))
 }
 
-/// Longer bars of some symbols, interval by interval: the bars of all, and how many are of each symbol. The intervals were
-/// checked.
-pub fn aggregate(
-    bases: &[(&TapeKey, &Tape)],
-    spans: &[Span],
-    intervals_ns: &[i64],
-) -> Vec<(DerivedBars, Vec<Range<usize>>)> {
-    let rows: usize = bases.iter().map(|(_, tape)| tape.rows.len()).sum();
-    let none = |&interval_ns: &i64| {
-        let windows = windows_in(spans, interval_ns).saturating_mul(bases.len());
-        (DerivedBars::with_room(windows.min(rows)), Vec::with_capacity(bases.len()))
-    };
-    let mut all: Vec<(DerivedBars, Vec<Range<usize>>)> = intervals_ns.iter().map(none).collect();
+/// Longer bars of some symbols, interval by interval. The intervals were checked.
+pub fn aggregate(bases: &[(&TapeKey, &Tape)], spans: &[Span], intervals_ns: &[i64]) -> Vec<OfTapes> {
+    let rows = bases.iter().map(|(_, tape)| tape.rows.len()).sum();
+    let mut all = with_room_for(bases.len(), rows, spans, intervals_ns);
     let mut runs = Runs::default();
     for (key, Tape { rows, .. }) in bases {
         runs.find(&rows.ts_ns, spans, key.interval_ns);

@@ -1,7 +1,7 @@
 //! Derived bars: longer bars made from base bars, by time and never by count.
 //!
-//! Windows are anchored at the open of each span and cut at its close. The window of every row is found once; then each
-//! column is walked alone.
+//! Windows are anchored at the open of each span and cut at its close. Where they begin follows from the runs of the base
+//! bars; then each window is looked at once.
 
 use std::ops::Range;
 
@@ -177,8 +177,20 @@ pub fn derive(
     bars
 }
 
+/// Bars of one interval of several tapes, and where those of each tape stand.
+pub type OfTapes = (DerivedBars, Vec<Range<usize>>);
+
+/// For each interval room for the bars of so many tapes, which have so many rows together.
+pub(crate) fn with_room_for(tapes: usize, rows: usize, spans: &[Span], intervals_ns: &[i64]) -> Vec<OfTapes> {
+    let room = |&interval_ns: &i64| {
+        let bars = windows_in(spans, interval_ns).saturating_mul(tapes).min(rows);
+        (DerivedBars::with_room(bars), Vec::with_capacity(tapes))
+    };
+    intervals_ns.iter().map(room).collect()
+}
+
 /// How many windows of an interval there are.
-pub(crate) fn windows_in(spans: &[Span], interval_ns: i64) -> usize {
+fn windows_in(spans: &[Span], interval_ns: i64) -> usize {
     let windows = spans.iter().fold(0_u64, |all, &span| all.saturating_add(slots_in(span, interval_ns)));
     usize::try_from(windows).unwrap_or(usize::MAX)
 }

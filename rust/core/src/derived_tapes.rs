@@ -1,7 +1,7 @@
 //! What follows from a session's base bars, as tapes: derived bars, those that late fills change, flat bars.
 
 use crate::batch_kernels::{bar_slices, check_interval};
-use crate::derive::{DerivedBars, windows_in};
+use crate::derive::{DerivedBars, with_room_for};
 use crate::error::{Error, Result};
 use crate::flat::flat_bars;
 use crate::key::{Kind, TapeKey};
@@ -84,10 +84,8 @@ fn check_derived(tapes: &[LoadedTape], base: &LoadedTape, derived_ns: &[i64]) ->
 fn derived(session: &Session, bases: &[Base<'_>], intervals_ns: &[i64]) -> Vec<LoadedTape> {
     let spans = session.spans();
     let mut made = Vec::with_capacity(bases.len() * intervals_ns.len());
-    let none = |&interval_ns: &i64| {
-        (DerivedBars::with_room(windows_in(spans, interval_ns) * bases.len()), Vec::with_capacity(bases.len()))
-    };
-    let mut all: Vec<(DerivedBars, Vec<Range<usize>>)> = intervals_ns.iter().map(none).collect();
+    let rows = bases.iter().map(|(base, _)| base.rows.len()).sum();
+    let mut all = with_room_for(bases.len(), rows, spans, intervals_ns);
     // Symbol by symbol: what one interval has read is still near for the next.
     for (base, late) in bases {
         for (&interval_ns, (bars, places)) in intervals_ns.iter().zip(&mut all) {

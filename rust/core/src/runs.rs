@@ -1,6 +1,7 @@
 //! Runs: bars that follow each other without a hole inside one span. What is missing (gaps) and which bars belong together
 //! (derived bars) both follow from them, so stamps are looked at once.
 
+use crate::gaps::debug_assert_on_grid;
 use crate::span::{Span, rows_within_from};
 
 /// Bars that follow each other by one interval, inside one span.
@@ -30,6 +31,7 @@ impl Runs {
 
     /// The same in memory that was used before.
     pub(crate) fn find(&mut self, ts_ns: &[i64], spans: &[Span], interval_ns: i64) {
+        debug_assert_on_grid(ts_ns, spans, interval_ns);
         self.0.clear();
         let mut row_next = 0;
         for (number, &span) in spans.iter().enumerate() {

@@ -13,7 +13,7 @@ use arrow_schema::ArrowError;
 use backtape_core::batch_kernels::{SymbolGaps, base_tapes, check_intervals};
 use backtape_core::batch_kernels::{aggregate as aggregate_all, find_gaps as gaps_of_one};
 use backtape_core::check::OnBadRows;
-use backtape_core::derive::DerivedBars;
+use backtape_core::derive::{DerivedBars, OfTapes};
 use backtape_core::gaps::Gap;
 use backtape_core::key::TapeKey;
 use backtape_core::loaded::Loaded;
@@ -24,7 +24,6 @@ use numpy::PyArray1;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// All rows of some tapes in the order of C1, batch by batch.
@@ -104,7 +103,7 @@ pub(crate) fn aggregate<'py>(
 struct Made {
     /// The first symbol's number.
     first: u32,
-    by_interval: std::vec::IntoIter<(DerivedBars, Vec<Range<usize>>)>,
+    by_interval: std::vec::IntoIter<OfTapes>,
 }
 
 impl Made {
