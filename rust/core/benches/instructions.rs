@@ -6,7 +6,7 @@ use backtape_core::gaps::gaps;
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::loaded::{Hours, Loaded, Settings};
 use backtape_core::merge::{Lane, merge};
-use backtape_core::replay::Replay;
+use backtape_core::replay::{Replay, Room};
 use backtape_core::session::Session;
 use backtape_core::span::Span;
 use backtape_core::tapes::Tapes;
@@ -17,7 +17,7 @@ const MINUTE: i64 = 60_000_000_000;
 const MINUTES: i64 = 390;
 
 /// How many rows a kernel handles in one go, and what does it.
-type Kernel = (u64, Box<dyn Fn()>);
+type Kernel = (u64, Box<dyn FnMut()>);
 /// The name of a kernel, and what makes it ready.
 type Named = (&'static str, fn() -> Kernel);
 
@@ -114,10 +114,11 @@ fn merging(tapes: usize, stamps: fn(&mut Steps) -> Vec<i64>) -> Kernel {
     let mut steps = Steps(7);
     let columns: Vec<Vec<i64>> = (0..tapes).map(|_| stamps(&mut steps)).collect();
     let rows = columns.iter().map(|column| column.len() as u64).sum();
+    let mut room = Room::default();
     let run = move || {
         let lane = |column| Lane { stamps_ns: column, lag_ns: 0, step_ns: 0, from: 0, to: <[i64]>::len(column) };
         let lanes: Vec<Lane<'_>> = columns.iter().map(|column| lane(column.as_slice())).collect();
-        drop(black_box(merge(&lanes)));
+        drop(black_box(merge(&lanes, &mut room)));
     };
     (rows, Box::new(run))
 }
@@ -126,12 +127,14 @@ fn merging(tapes: usize, stamps: fn(&mut Steps) -> Vec<i64>) -> Kernel {
 fn planning(tapes: usize) -> Kernel {
     let (rows, collected) = bars(tapes);
     let loaded = Arc::new(Loaded::new(day(), &collected, &settings(Vec::new())).expect("clean rows"));
+    let mut room = Room::default();
     let run = move || {
-        let mut replay = Replay::default();
+        let mut replay = Replay::within(std::mem::take(&mut room));
         replay.begin(Arc::clone(&loaded), 0).expect("the first session");
         while let Some(window) = replay.window(65_536) {
             drop(black_box(window));
         }
+        room = replay.end(usize::MAX);
     };
     (rows, Box::new(run))
 }
@@ -155,12 +158,12 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     if let [name, times] = arguments.as_slice() {
         let (_, make) = KERNELS.iter().find(|(known, _)| known == name).expect("a kernel of the list");
-        let run = make().1;
+        let mut run = make().1;
         (0..times.parse().expect("a number")).for_each(|_: u32| run());
         return;
     }
     for (name, make) in KERNELS {
-        let (rows, run) = make();
+        let (rows, mut run) = make();
         run();
         println!("{rows} {name}");
     }

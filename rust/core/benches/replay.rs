@@ -4,7 +4,7 @@ use backtape_core::check::{OnBadRows, RawRows, RowNumbers, check};
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::loaded::{Hours, Loaded, Settings};
 use backtape_core::merge::{Lane, merge};
-use backtape_core::replay::Replay;
+use backtape_core::replay::{Replay, Room};
 use backtape_core::session::Session;
 use backtape_core::span::Span;
 use backtape_core::tapes::{SameKey, Tapes};
@@ -49,16 +49,20 @@ fn raw(kind: Kind, stamps: Vec<i64>) -> RawRows {
 
 fn merging(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("merge");
-    for (name, tapes, kind) in [("bars", 100, Kind::Bar), ("bars", 1000, Kind::Bar), ("trades", 50, Kind::Trade)] {
+    for (name, tapes, rows) in [("bars", 100, 0), ("bars", 1000, 0), ("trades", 50, 4_000), ("trades", 1000, 200)] {
         let mut steps = Steps(7);
         let make = |_| {
-            if kind == Kind::Bar { minutes(&mut steps) } else { ticks(&mut steps, 4_000) }
+            if rows == 0 { minutes(&mut steps) } else { ticks(&mut steps, rows) }
         };
         let columns: Vec<Vec<i64>> = (0..tapes).map(make).collect();
         let lane = |column| Lane { stamps_ns: column, lag_ns: 0, step_ns: 0, from: 0, to: <[i64]>::len(column) };
         let lanes: Vec<Lane<'_>> = columns.iter().map(|column| lane(column.as_slice())).collect();
         group.throughput(Throughput::Elements(columns.iter().map(|column| column.len() as u64).sum()));
-        group.bench_function(BenchmarkId::new(name, tapes), |bencher| bencher.iter(|| merge(black_box(&lanes))));
+        // In the memory of the order before, as windows are.
+        let mut room = Room::default();
+        group.bench_function(BenchmarkId::new(name, tapes), |bencher| {
+            bencher.iter(|| drop(merge(black_box(&lanes), &mut room)));
+        });
     }
     group.finish();
 }
@@ -103,13 +107,15 @@ fn replaying(criterion: &mut Criterion) {
         let session = Session::new("bench".into(), vec![span], span, 0, false).expect("one span");
         let loaded = Arc::new(Loaded::new(session, &collected, &settings).expect("clean rows"));
         group.throughput(Throughput::Elements(rows));
+        let mut room = Room::default();
         group.bench_function(BenchmarkId::new("plan", tapes), |bencher| {
             bencher.iter(|| {
-                let mut replay = Replay::default();
+                let mut replay = Replay::within(std::mem::take(&mut room));
                 replay.begin(Arc::clone(&loaded), 0).expect("the first session");
                 while let Some(window) = replay.window(65_536) {
                     black_box(window);
                 }
+                room = replay.end(usize::MAX);
             });
         });
     }

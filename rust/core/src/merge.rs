@@ -5,6 +5,7 @@
 
 use crate::buckets::by_buckets;
 use crate::grid::Slots;
+use crate::room::Room;
 use crate::tiles::Tiles;
 use arrow_buffer::ScalarBuffer;
 
@@ -82,16 +83,21 @@ pub(crate) struct Places<'a> {
     pub(crate) at_ns: &'a mut [i64],
 }
 
-/// The stable order of all rows in the lanes.
-pub fn merge(lanes: &[Lane<'_>]) -> Order {
+/// The stable order of all rows in the lanes, in memory of earlier orders that nobody looks at any more.
+pub fn merge(lanes: &[Lane<'_>], room: &mut Room) -> Order {
     let rows = lanes.iter().map(Lane::rows).sum();
-    let (mut numbers, mut own_rows, mut at_ns) = (vec![0; rows], vec![0; rows], vec![0; rows]);
-    let places = Places { lanes: &mut numbers, rows: &mut own_rows, at_ns: &mut at_ns };
+    let (mut numbers, mut own_rows) = (room.column::<u32>(rows), room.column::<u32>(rows));
+    let mut at_ns = room.column::<i64>(rows);
+    let places = Places { lanes: numbers.values(), rows: own_rows.values(), at_ns: at_ns.values() };
     match Slots::of(lanes) {
         Some(slots) => Tiles::default().order(lanes, slots, places),
         None => by_buckets(lanes, places),
     }
-    Order { lanes: numbers.into(), rows: own_rows.into(), at_ns: at_ns.into() }
+    let mut memory = Vec::with_capacity(3);
+    let order =
+        Order { lanes: numbers.done(&mut memory), rows: own_rows.done(&mut memory), at_ns: at_ns.done(&mut memory) };
+    room.keep(memory);
+    order
 }
 
 #[cfg(test)]
@@ -140,7 +146,7 @@ mod tests {
     proptest! {
         #[test]
         fn merge_equals_a_stable_sort(columns in columns(1), lags in prop::collection::vec(0..5_i64, 0..40)) {
-            prop_assert_eq!(merge(&lanes(&columns, &lags)), sorted(&columns, &lags));
+            prop_assert_eq!(merge(&lanes(&columns, &lags), &mut Room::default()), sorted(&columns, &lags));
         }
 
         #[test]
@@ -152,7 +158,7 @@ mod tests {
             let lags = vec![lag; columns.len()];
             let known: Vec<Lane<'_>> =
                 lanes(&columns, &lags).into_iter().map(|lane| Lane { step_ns: 10, ..lane }).collect();
-            prop_assert_eq!(merge(&known), sorted(&columns, &lags));
+            prop_assert_eq!(merge(&known, &mut Room::default()), sorted(&columns, &lags));
         }
     }
 
@@ -160,13 +166,13 @@ mod tests {
     fn more_tapes_than_a_tile_has_merge_like_a_stable_sort() {
         let minutes = |tape: i64| (0..40).filter(move |minute| (minute * 7 + tape) % 11 > 0).map(|minute| minute * 60);
         let columns: Vec<Vec<i64>> = (0..1_000).map(|tape| minutes(tape).collect()).collect();
-        assert_eq!(merge(&lanes(&columns, &[])), sorted(&columns, &[]));
+        assert_eq!(merge(&lanes(&columns, &[]), &mut Room::default()), sorted(&columns, &[]));
     }
 
     #[test]
     fn times_at_both_ends_of_i64_still_merge_in_order() {
         let far = vec![vec![i64::MIN, 0, i64::MAX - 1], vec![i64::MIN, 1, i64::MAX - 1], vec![-5, 5]];
-        assert_eq!(merge(&lanes(&far, &[])), sorted(&far, &[]));
+        assert_eq!(merge(&lanes(&far, &[]), &mut Room::default()), sorted(&far, &[]));
     }
 
     #[test]
@@ -174,7 +180,7 @@ mod tests {
         let columns = [vec![1, 2, 3, 4], vec![1, 2, 3, 4]];
         let mut parts = lanes(&columns, &[]);
         (parts[0].from, parts[0].to, parts[1].to) = (1, 3, 1);
-        let order = merge(&parts);
+        let order = merge(&parts, &mut Room::default());
         assert_eq!((&*order.lanes, &*order.rows), (&[1, 0, 0][..], &[0, 1, 2][..]));
     }
 }

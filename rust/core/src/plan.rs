@@ -120,8 +120,10 @@ mod tests {
         }
         room.keep(memory);
         let mut used = Tiles::default();
-        let (order, all) =
-            (merge(&lanes), planned(loaded, &lanes, 7, Sheet::new(loaded, &lanes, &mut room), &mut used));
+        let (order, all) = (
+            merge(&lanes, &mut Room::default()),
+            planned(loaded, &lanes, 7, Sheet::new(loaded, &lanes, &mut room), &mut used),
+        );
         prop_assert_eq!(&all.order, &order);
         let mut digest = 0_u64;
         for event in 0..order.len() {
