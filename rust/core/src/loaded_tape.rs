@@ -59,7 +59,7 @@ pub struct LoadedTape {
     pub regular: Vec<Range<usize>>,
     /// Bars that were fed: all gaps in them.
     pub gaps: Vec<Gap>,
-    /// The same where longer bars are derived: which bars within trading hours follow each other.
+    /// Bars that were fed, where longer ones are made from them: which of those within trading hours follow each other.
     pub(crate) runs: Runs,
     /// Rows counted when the session was loaded; those delivered and unread are counted by the replay.
     pub tally: Tally,
