@@ -106,8 +106,8 @@ mod tests {
     proptest! {
         #[test]
         fn runs_agree_with_a_look_at_every_bar(
-            kept in prop::collection::vec(prop::bool::weighted(0.8), 0..60),
-            parts in prop::collection::vec((0_i64..30, 1_i64..160), 0..4),
+            kept in prop::collection::vec(prop::bool::weighted(0.95), 0..120),
+            parts in prop::collection::vec((0_i64..30, 1_i64..700), 0..4),
             offset in 0..STEP,
         ) {
             let ts_ns: Vec<i64> =
