@@ -223,6 +223,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::span::tests::spans;
 
     const MINUTE: i64 = 60;
 
@@ -374,12 +375,7 @@ mod tests {
             let kept: Vec<(i64, u8)> = (-5..).zip(&kept).filter(|(_, (kept, _))| *kept)
                 .map(|(slot, &(_, filled))| (slot * base_ns + offset % base_ns, filled)).collect();
             let (ts_ns, filled): (Vec<i64>, Vec<u8>) = kept.into_iter().unzip();
-            let mut end = 0;
-            let spans: Vec<Span> = parts.into_iter().map(|(apart, len)| {
-                let start = end + apart;
-                end = start + len;
-                span(start, end)
-            }).collect();
+            let spans = spans(parts);
             let (base, interval_ns) = (Bars::at(ts_ns), base_ns * times);
             let fast = derive(base.slices(), Some(&filled), &spans, base_ns, interval_ns);
             prop_assert!(fast.available_ns.is_sorted_by(|a, b| a < b));

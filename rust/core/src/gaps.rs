@@ -125,6 +125,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::span::tests::spans;
 
     const STEP: i64 = 10;
 
@@ -202,17 +203,7 @@ mod tests {
 
     /// Spans a few slots long, touching or apart, some cut; bars on the grid of the first open or beside it.
     fn sessions() -> impl Strategy<Value = (Vec<i64>, Vec<Span>)> {
-        let spans = prop::collection::vec((0_i64..30, 1_i64..160), 0..4).prop_map(|parts| {
-            let mut end = 0;
-            parts
-                .into_iter()
-                .map(|(apart, len)| {
-                    let start = end + apart;
-                    end = start + len;
-                    span(start, end)
-                })
-                .collect()
-        });
+        let spans = prop::collection::vec((0_i64..30, 1_i64..160), 0..4).prop_map(spans);
         let bars = (prop::collection::vec(prop::bool::weighted(0.8), 0..60), 0..STEP).prop_map(|(kept, offset)| {
             (-3..).zip(kept).filter(|(_, kept)| *kept).map(|(slot, _)| slot * STEP + offset).collect()
         });

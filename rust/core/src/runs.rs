@@ -86,6 +86,7 @@ pub(crate) fn end_of_run(ts_ns: &[i64], row: usize, interval_ns: i64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::span::tests::spans;
     use proptest::prelude::*;
 
     const STEP: i64 = 10;
@@ -112,12 +113,7 @@ mod tests {
         ) {
             let ts_ns: Vec<i64> =
                 (-3..).zip(kept).filter(|(_, kept)| *kept).map(|(slot, _)| slot * STEP + offset).collect();
-            let mut end = 0;
-            let spans: Vec<Span> = parts.into_iter().map(|(apart, len)| {
-                let start = end + apart;
-                end = start + len;
-                span(start, end)
-            }).collect();
+            let spans = spans(parts);
             let mut slow: Vec<Run> = Vec::new();
             for (number, span) in spans.iter().enumerate() {
                 for (row, &ts) in ts_ns.iter().enumerate().filter(|(_, ts)| span.contains(**ts)) {

@@ -122,10 +122,21 @@ pub(crate) fn run_end(ts_ns: &[i64], row_from: usize, holds: impl Fn(usize, i64)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Spans one after the other: how far each is from the one before, and how long it is.
+    pub(crate) fn spans(parts: Vec<(i64, i64)>) -> Vec<Span> {
+        let mut end = 0;
+        let next = |(apart, len)| {
+            let start = end + apart;
+            end = start + len;
+            span(start, end)
+        };
+        parts.into_iter().map(next).collect()
+    }
 
     fn span(start_ns: i64, end_ns: i64) -> Span {
         Span::new(start_ns, end_ns).expect("the test draws a valid span")
