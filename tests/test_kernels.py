@@ -231,6 +231,25 @@ def test_several_intervals_are_the_tables_of_each_behind_each_other() -> None:
         assert bad in str(caught.value)
 
 
+def test_bars_of_many_rows_are_those_of_each_symbol_alone() -> None:
+    """So many are made on two threads, each for some of the symbols."""
+    over = [(0, 8_000 * MINUTE)]
+    holes = {"A": 7, "B": 8_001, "C": 11, "D": 3}
+    source = {
+        symbol: table("bar", [bar(symbol, n * MINUTE) for n in range(8_000) if n % hole])
+        for symbol, hole in holes.items()
+    }
+    assert sum(own.num_rows for own in source.values()) > 25_000
+    made = backtape.aggregate(source, ("5m", "15m"), sessions=over)
+    alone = [
+        backtape.aggregate({symbol: own}, interval, sessions=over)
+        for interval in ("5m", "15m")
+        for symbol, own in source.items()
+    ]
+    assert made.to_pylist() == [row for part in alone for row in part.to_pylist()]
+    assert {str(symbol) for symbol in made["symbol"].unique().to_pylist()} == set(holes)
+
+
 def test_the_interval_of_aggregate_must_be_a_longer_multiple_of_the_bars() -> None:
     source = table("bar", [bar("A", 0)])
     for interval in ("1m", "90s", "30s", "0m", "five"):

@@ -45,7 +45,7 @@ impl Account {
         for (symbol, own) in loaded.symbols.iter().filter(|(_, own)| own.base.is_some()) {
             let total = self.quality.of(symbol, &mut near);
             total.slots.add(&mark.slots(loaded, own));
-            total.gaps += mark.gap_count(loaded, own) as u64;
+            total.gaps += mark.gaps(loaded, own).len() as u64;
         }
         let dropped = loaded.dropped.iter().flat_map(|(key, rows)| rows.iter().map(move |row| (key, row)));
         let faults = dropped.filter_map(|(key, row)| match &row.why {

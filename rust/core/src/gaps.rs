@@ -88,15 +88,11 @@ pub fn slots_present(ts_ns: &[i64], spans: &[Span], interval_ns: i64, until_ns: 
 
 /// The gaps as they are known at `until_ns`: cut after the last slot that is due. `gaps` are of one tape, in time order.
 pub fn gaps_until(gaps: &[Gap], interval_ns: i64, until_ns: i64) -> Vec<Gap> {
-    gaps_due(gaps, interval_ns, until_ns).collect()
-}
-
-pub(crate) fn gaps_due(gaps: &[Gap], interval_ns: i64, until_ns: i64) -> impl Iterator<Item = Gap> {
-    let due = move |whole: &Gap| {
+    let due = |whole: &Gap| {
         let slots = slots_due(whole.span.start_ns(), interval_ns, until_ns).min(whole.slots);
         gap(whole.span, 0, slots, interval_ns)
     };
-    gaps.iter().take_while(move |gap| gap.span.start_ns() < until_ns).filter_map(due)
+    gaps.iter().take_while(|gap| gap.span.start_ns() < until_ns).filter_map(due).collect()
 }
 
 /// Slots present of slots expected, in percent; 100.0 before the first is due.

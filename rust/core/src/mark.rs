@@ -1,7 +1,7 @@
 //! How far a consumer has come in a session, and what it may see from there (C2, C3).
 
 use crate::error::Result;
-use crate::gaps::{Gap, gaps, gaps_due, gaps_until, quality_percent, slots_expected, slots_present};
+use crate::gaps::{Gap, gaps, gaps_until, quality_percent, slots_expected, slots_present};
 use crate::key::{Kind, TapeKey};
 use crate::ledger::{Ledger, Tally};
 use crate::loaded::{Loaded, LoadedTape, Part, SymbolTapes};
@@ -112,16 +112,6 @@ impl Mark {
         let mut ts_ns = [&base.rows.ts_ns, late].concat();
         ts_ns.sort_unstable();
         gaps_until(&gaps(&ts_ns, loaded.session.spans(), interval_ns), interval_ns, self.due_ns)
-    }
-
-    /// How many these are.
-    pub(crate) fn gap_count(&self, loaded: &Loaded, symbol: &SymbolTapes) -> usize {
-        match symbol.base.map(|index| &loaded.tapes[index]) {
-            Some(base) if self.filled_late(loaded, symbol).is_empty() => {
-                gaps_due(&base.gaps, base.key.interval_ns, self.due_ns).count()
-            }
-            _ => self.gaps(loaded, symbol).len(),
-        }
     }
 
     /// What became of every row of the session, if the replay ended here.
