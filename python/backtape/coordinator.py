@@ -54,7 +54,7 @@ class BacktestStreamCoordinator:
         self.exchange = exchange
         self.pacing = pacing
         self.player = Player(list(kinds), exchange.zone, pacing.speed)
-        self.timers = Timers(self)
+        self.timers = Timers(self.player, played.sessions[0].open_ns if played.sessions else None)
         self.data = Data(self.player, loader.symbols)
         self._kinds = kinds
         self._loader = loader
@@ -179,10 +179,7 @@ class BacktestStreamCoordinator:
     @property
     def now_ns(self) -> int | None:
         """Backtest time, ns UTC; before the first event the open of the first session, None without sessions."""
-        now_ns = self.player.now_ns
-        if now_ns is None and self.window.sessions:
-            return self.window.sessions[0].open_ns
-        return now_ns
+        return self.timers.now_ns
 
     def datetime_of(self, ts_ns: int) -> datetime.datetime:
         """An instant (ns UTC) in the exchange's time zone, rounded down to the microsecond."""
@@ -302,10 +299,6 @@ class BacktestStreamCoordinator:
         """An iterator of the first process is of no use in a forked one: what it waits for never comes there."""
         self._origin.check()
         return next(chunks, None)
-
-    def set_timer(self, at_ns: int) -> None:
-        """A timer was set: the chunk that is being taken ends before it."""
-        self.player.limit(at_ns)
 
     def set_timer_at(self, when: When, call: Callable[[], object]) -> Timer:
         """Call something at an instant of backtest time, in order with events. Only for the consumer's thread."""

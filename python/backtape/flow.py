@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backtape._core import Chunk, LoadedSession, Player, Tapes
 from backtape.calendars import Calendar, Session
 from backtape.checks import Check, Checks
 from backtape.feeding import FedStreams
+from backtape.loading import Asked, Loading
 from backtape.prefetch import Prefetch
-from backtape.session import Bounded, SessionLoader
+from backtape.session import SessionLoader
 from backtape.splits import Splits
 from backtape.timers import Timers
 from backtape.trailing import Trailing
@@ -36,18 +37,6 @@ class Pacing:
     splits: Splits = field(default_factory=Splits)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Sessions that are loaded in one go: those of the replay from a place on, or one before it (no place)."""
-
-    sessions: tuple[Session, ...]
-    place: int | None
-
-    def __str__(self) -> str:
-        labels = [str(session.label) for session in self.sessions]
-        return labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
-
-
 Played = Generator[Chunk, None, LoadedSession | None]
 """The chunks of a session; the session in the end, or None if it was never taken up."""
 
@@ -70,18 +59,16 @@ class Flow:
         self._player = player
         self._timers = timers
         self._loader = loader
-        self._window = played
         self._sessions = played.sessions
         self._exchange = exchange
         self._pacing = pacing
         self._streams = streams
         self._check_ns = check_ns
         self._history = Trailing(loader, exchange, pacing.splits, pacing.history)
-        self._prefetch: Prefetch[_Asked, list[LoadedSession] | list[Tapes]] = Prefetch(
-            self._load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
+        self._loading = Loading(loader, played, streams, player)
+        self._prefetch: Prefetch[Asked, list[LoadedSession] | list[Tapes]] = Prefetch(
+            self._loading.load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
         )
-        self._rows = 0
-        self._index = {str(session.label): index for index, session in enumerate(played.sessions)}
 
     def stop(self) -> None:
         """Nothing more is loaded; who waits for it is woken."""
@@ -94,7 +81,7 @@ class Flow:
 
     def chunks(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
         """All chunks of the replay, in order; the consumer's thread does the work."""
-        self._rows = rows
+        self._loading.rows = rows
         for session, ready in self._loaded() if self._load_history() else ():
             if isinstance(ready, LoadedSession):
                 played = yield from self._play(ready, rows, whole)
@@ -107,11 +94,11 @@ class Flow:
 
     def _loaded(self) -> Iterator[tuple[Session, LoadedSession | Tapes]]:
         """Session after session; those that come next are loaded meanwhile."""
-        asked = _Asked(self._sessions[:1], 0)
+        asked = Asked(self._sessions[:1], 0)
         while asked.sessions and (ready := self._prefetch.take(asked)) is not None:
             now = asked.sessions[: len(ready)]
             place = (asked.place or 0) + len(now)
-            asked = _Asked(self._sessions[place : place + self._at_once(ready[-1])], place)
+            asked = Asked(self._sessions[place : place + self._at_once(ready[-1])], place)
             if self._pacing.prefetch and asked.sessions:
                 self._prefetch.start(asked)
             yield from zip(now, ready, strict=True)
@@ -168,7 +155,7 @@ class Flow:
     def _checks_before(self, checks: Checks, session: Session, known_ns: int) -> Iterator[Check]:
         """The checks that are next, where there is somebody to ask."""
         if self._loader.fills_late:
-            yield from checks.before(known_ns, self._bounds(self._index[str(session.label)])["until_ns"])
+            yield from checks.before(known_ns, self._loading.bounded(session).until_ns)
 
     def _grow(self, before: LoadedSession | None, loaded: LoadedSession) -> LoadedSession:
         """Take up a session, or what more is known of it."""
@@ -188,7 +175,7 @@ class Flow:
     def _begin(self, loaded: LoadedSession) -> Session:
         session: Session = loaded.session
         self._player.begin(loaded, self._history.as_of(session))
-        self._timers.begin(session, self._bounds(self._index[str(session.label)])["catch_up_until_ns"])
+        self._timers.begin(session, self._loading.bounded(session).catch_up_until_ns)
         return session
 
     def _due(self, rows: int, *, whole: bool) -> Iterator[Chunk]:
@@ -210,29 +197,13 @@ class Flow:
             if self._player.wait_for_timer(at_ns):
                 self._set_off(at_ns)
 
-    def _load(self, asked: _Asked) -> list[LoadedSession] | list[Tapes]:
-        if asked.place is None:
-            return [self._loader.load_history(session) for session in asked.sessions]
-        if len(self._streams):
-            return [self._loader.load_beside_fed(session) for session in asked.sessions]
-        bounded = [Bounded(one, **self._bounds(asked.place + more)) for more, one in enumerate(asked.sessions)]
-        loaded = self._loader.load_several(bounded)
-        self._player.foresee(loaded, self._rows)
-        return loaded
-
     def _made_ready(self, tapes: Tapes, session: Session, known_ns: int | None) -> LoadedSession:
         """The session as far as it is known; None where that is all of it, what is due at its very end included."""
-        bounds = self._bounds(self._index[str(session.label)])
+        asked = self._loading.bounded(session)
         if known_ns is not None:
-            until_ns = bounds["until_ns"]
-            bounds["until_ns"] = known_ns if until_ns is None else min(until_ns, known_ns)
-        return self._loader.made_ready(tapes, Bounded(session, **bounds), late_fills=self._loader.fills_late)
-
-    def _bounds(self, index: int) -> dict[str, int | None]:
-        return {
-            "catch_up_until_ns": self._window.catch_up_until_ns if index == 0 else None,
-            "until_ns": self._window.until_ns if index == len(self._sessions) - 1 else None,
-        }
+            until_ns = known_ns if asked.until_ns is None else min(asked.until_ns, known_ns)
+            asked = replace(asked, until_ns=until_ns)
+        return self._loader.made_ready(tapes, asked, late_fills=self._loader.fills_late)
 
     def _load_history(self) -> bool:
         """Load the sessions before the first one, as many as `history` asks for; False when stopped."""
@@ -244,7 +215,7 @@ class Flow:
             before.append(self._exchange.previous_session(label))
             label = before[-1].label
         for session in reversed(before):
-            ready = self._prefetch.take(_Asked((session,), None))
+            ready = self._prefetch.take(Asked((session,), None))
             if ready is None:
                 return False
             for loaded in ready:

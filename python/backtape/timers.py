@@ -49,25 +49,35 @@ class Clock(Protocol):
 
     @property
     def now_ns(self) -> int | None:
-        """Backtest time, ns UTC."""
+        """Backtest time, ns UTC; None before the first event."""
         ...
 
-    def set_timer(self, at_ns: int) -> None:
+    def limit(self, at_ns: int) -> None:
         """Let the events that are being taken end before this."""
         ...
 
 
 class Timers:
-    """The timers of one replay. Only the consumer's thread sets them and sets them off."""
+    """The timers of one replay. Only the consumer's thread sets them and sets them off.
 
-    def __init__(self, clock: Clock) -> None:
+    `first_ns`: where time stands before the first event, ns UTC; None for a replay without sessions.
+    """
+
+    def __init__(self, clock: Clock, first_ns: int | None) -> None:
         self._clock = clock
+        self._first_ns = first_ns
         self._entries: list[_Entry] = []
         self._everies: list[_Every] = []
         self._session: Session | None = None
         self._start_ns: int | None = None
         self._count = 0
         self._is_stopped = False
+
+    @property
+    def now_ns(self) -> int | None:
+        """Backtest time, ns UTC."""
+        now_ns = self._clock.now_ns
+        return self._first_ns if now_ns is None else now_ns
 
     @property
     def are_used(self) -> bool:
@@ -87,7 +97,7 @@ class Timers:
         Raises:
             ConfigError: the instant is not later than now.
         """
-        at_ns, now_ns = stamp_ns(when, zone), self._clock.now_ns
+        at_ns, now_ns = stamp_ns(when, zone), self.now_ns
         if now_ns is not None and at_ns <= now_ns:
             raise ConfigError(
                 f"a timer can't go off at {at_ns} ns: it is {now_ns} ns already; give a later instant",
@@ -135,7 +145,7 @@ class Timers:
         self._is_stopped = True
 
     def _next_of(self, every: _Every, session: Session, after_ns: int | None = None) -> None:
-        now_ns = self._clock.now_ns
+        now_ns = self.now_ns
         if after_ns is None:
             after_ns = max(session.open_ns, now_ns or session.open_ns)
         if self._start_ns is not None:
@@ -150,7 +160,7 @@ class Timers:
 
     def _push(self, at_ns: int, timer: Timer, every: _Every | None) -> None:
         heapq.heappush(self._entries, _Entry(at_ns, timer.number, timer, every))
-        self._clock.set_timer(at_ns)
+        self._clock.limit(at_ns)
 
 
 def _length_ns(interval: datetime.timedelta) -> int:

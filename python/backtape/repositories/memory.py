@@ -60,7 +60,7 @@ class MemoryRepository:
     ) -> None:
         self._shape = shape if shape is not None else Shape()
         self._declared_ns = interval_ns
-        self._looked_up: tuple[pa.Schema, tuple[Kind | None, str | None, str | None]] | None = None
+        self._schemas = _Schemas(self._shape)
         self._lone_symbol = lone_symbol
         self._run: tuple[Kind, pa.Schema] | None = None
         # There may be thousands of tables, and each look at one costs more than its rows: those of one schema are
@@ -136,7 +136,7 @@ class MemoryRepository:
         if symbol is None or not isinstance(table, pa.Table):
             return None
         schema = table.schema
-        told = kind or self._look_up(schema)[0]
+        told = kind or self._schemas.look_up(schema)[0]
         if told is None:
             return None
         before = self._run
@@ -163,7 +163,7 @@ class MemoryRepository:
                 handed,
                 list(fitting),
                 (min(told[0] for told in fitting.values()), max(told[1] for told in fitting.values())),
-                partial(self._canonical, kind),
+                partial(self._schemas.canonical, kind),
             )
         for place in sorted(set(range(len(run))).difference(fitting)):
             yield self._hold(kind, symbols[place], tables[place])
@@ -174,19 +174,13 @@ class MemoryRepository:
         """
 
         def stream(some: list[pa.Table]) -> tuple[pa.Table, list[int]]:
-            return self._canonical(kind, pa.concat_tables(some), "tables"), [table.num_rows for table in some]
+            return self._schemas.canonical(kind, pa.concat_tables(some), "tables"), [table.num_rows for table in some]
 
         early = len(tables) // 2 if len(tables) >= _TABLES_WORTH_A_THREAD else len(tables)
         try:
             return HandedTables(stream(tables[:early]), stream(tables[early:]) if tables[early:] else None)
         except (DataError, pa.ArrowException):
             return None
-
-    def _canonical(self, kind: Kind, rows: pa.Table, source: str) -> pa.Table:
-        """Rows of named symbols, bars of 1m."""
-        symbol_column = self._look_up(rows.schema)[1]
-        own = rows.drop_columns([symbol_column]) if symbol_column is not None else rows
-        return normalise(own, kind, interval_ns=MINUTE_NS if kind == "bar" else 0, shape=self._shape, source=source)
 
     def _fits(self, kind: Kind, rows: int, minutes: int, falls: bool) -> bool:
         """Whether stamps need no closer look: those of bars must leave no doubt that they are minutes."""
@@ -196,7 +190,7 @@ class MemoryRepository:
     def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> Held:
         source = name_of(symbol, kind)
         rows = table if isinstance(table, pa.Table) else pa.table(table)
-        told, symbol_column, ts_column = self._look_up(rows.schema)
+        told, symbol_column, ts_column = self._schemas.look_up(rows.schema)
         kind = kind or told
         if kind is None:
             raise SchemaError(
@@ -216,14 +210,6 @@ class MemoryRepository:
         canonical = normalise(rows, kind, interval_ns=interval_ns, shape=self._shape, source=source)
         return Held(kind, interval_ns, Piece(source, canonical, symbol))
 
-    def _look_up(self, schema: pa.Schema) -> tuple[Kind | None, str | None, str | None]:
-        """Kind, symbol column and stamp column of a schema. Tables of many symbols share one, so it is kept."""
-        if self._looked_up is None or not self._looked_up[0].equals(schema):
-            names, shape = schema.names, self._shape
-            told = kind_of_columns(names, shape), column_of(names, "symbol", shape), column_of(names, "ts", shape)
-            self._looked_up = schema, told
-        return self._looked_up[1]
-
     def _interval_ns(self, kind: Kind, rows: pa.Table, ts_column: str | None, source: str) -> int:
         """The interval of a table of bars, told by its stamps; without stamps 0, and `normalise` says what is wrong."""
         if kind != "bar" or ts_column is None:
@@ -234,6 +220,28 @@ class MemoryRepository:
         if self._declared_ns is not None and told_ns > self._declared_ns and len(stamps) <= _BARS_TELLING:
             return self._declared_ns
         return told_ns
+
+
+class _Schemas:
+    """What the schemas of tables tell. Tables of many symbols share one, so the last is kept."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._last: tuple[pa.Schema, tuple[Kind | None, str | None, str | None]] | None = None
+
+    def look_up(self, schema: pa.Schema) -> tuple[Kind | None, str | None, str | None]:
+        """Kind, symbol column and stamp column."""
+        if self._last is None or not self._last[0].equals(schema):
+            names, shape = schema.names, self._shape
+            told = kind_of_columns(names, shape), column_of(names, "symbol", shape), column_of(names, "ts", shape)
+            self._last = schema, told
+        return self._last[1]
+
+    def canonical(self, kind: Kind, rows: pa.Table, source: str) -> pa.Table:
+        """Rows of named symbols, bars of 1m."""
+        symbol_column = self.look_up(rows.schema)[1]
+        own = rows.drop_columns([symbol_column]) if symbol_column is not None else rows
+        return normalise(own, kind, interval_ns=MINUTE_NS if kind == "bar" else 0, shape=self._shape, source=source)
 
 
 def _tables(source: Tables) -> Iterator[_Found]:
