@@ -406,17 +406,18 @@ class Gap:
 @final
 class HandedTables:
     """
-    Tables of one schema with a column `ts`; no row is looked at yet.
+    Tables of one kind; no row is looked at yet.
     """
-    def __new__(cls, /, early: tuple[Incomplete, SupportsGetItem[int, SupportsIndex]], late: tuple[Incomplete, SupportsGetItem[int, SupportsIndex]] | None = None) -> HandedTables:
+    def __new__(cls, /, kind: str, early: tuple[SupportsGetItem[int, Incomplete], SupportsGetItem[int, SupportsIndex]], late: tuple[SupportsGetItem[int, Incomplete], SupportsGetItem[int, SupportsIndex]] | None = None) -> HandedTables:
         """
-        `early`, `late`: Arrow streams, of all tables together, and how many rows of each are of each table, in order. Both
-        are read at the same time.
+        `early`, `late`: Arrow streams, one a column, of all tables together, `ts` (timestamp[ns, UTC]) and the numbers
+        (float64) in the order of the kind's columns; and how many rows are of each table, in order. Both are read at the
+        same time.
         """
     def stamp_facts(self, /) -> list[tuple[int, int, int, int, bool] | None]:
         """
-        What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, how many steps between
-        them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
+        What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, of bars how many steps
+        between them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
         """
 
 @final
@@ -1025,7 +1026,7 @@ class Tapes:
         unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error.
         Raises the subclass of `DataError` that names the fault.
         """
-    def add_many(self, /, kind: str, interval_ns: SupportsIndex, tables: HandedTables, *, pieces: SupportsGetItem[int, tuple[SupportsIndex, str, str]], on_bad_rows: str = "raise", only_source: bool = False) -> None:
+    def add_many(self, /, interval_ns: SupportsIndex, tables: HandedTables, *, pieces: SupportsGetItem[int, tuple[SupportsIndex, str, str]], on_bad_rows: str = "raise", only_source: bool = False) -> None:
         """
         Checks the rows of many tables of one symbol each, as `add` does one after the other, on two threads.
 

@@ -38,8 +38,8 @@ class Loading:
         self.rows = 0
 
     def load(self, asked: Asked) -> list[LoadedSession] | list[Tapes]:
-        """Return sessions ready to play: as many of those that were asked for as can be, the first at least. Where streams
-        are fed, what the repository has of each.
+        """Return sessions ready to play: as many of those that were asked for as can be, the first at least. Where
+        streams are fed, what the repository has of each.
         """
         if asked.place is None:
             return [self._loader.load_history(session) for session in asked.sessions]

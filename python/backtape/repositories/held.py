@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from backtape._core import HandedTables, Tapes
 from backtape.arrow_types import stamps_ns
 from backtape.model import Kind
+from backtape.normalise import NUMBERS
 from backtape.repositories.base import Piece
 
 
@@ -85,9 +86,7 @@ class HeldRun:
             for place, symbol in zip(self.places, self.symbols, strict=True)
             if wanted is None or symbol in wanted
         ]
-        tapes.add_many(
-            self.kind, self.interval_ns, self.handed, pieces=pieces, on_bad_rows=on_bad_rows, only_source=True
-        )
+        tapes.add_many(self.interval_ns, self.handed, pieces=pieces, on_bad_rows=on_bad_rows, only_source=True)
 
 
 def add_pieces(
@@ -107,9 +106,10 @@ def add_pieces(
     for schema, grouped in groupby(pieces, lambda piece: piece.rows.schema if piece.symbol is not None else None):
         run = list(grouped)
         if schema is not None and len(run) > 1:
-            handed = HandedTables((pa.concat_tables([one.rows for one in run]), [one.rows.num_rows for one in run]))
+            rows = pa.concat_tables([one.rows for one in run])
+            handed = HandedTables(kind, (columns_of(kind, rows), [one.rows.num_rows for one in run]))
             told = [(place, one.symbol or "", one.source) for place, one in enumerate(run)]
-            tapes.add_many(kind, interval_ns, handed, pieces=told, on_bad_rows=on_bad_rows, only_source=True)
+            tapes.add_many(interval_ns, handed, pieces=told, on_bad_rows=on_bad_rows, only_source=True)
             continue
         for piece in run:
             tapes.add(
@@ -121,6 +121,11 @@ def add_pieces(
                 on_bad_rows=on_bad_rows,
                 only_source=True,
             )
+
+
+def columns_of(kind: Kind, rows: pa.Table) -> list[pa.ChunkedArray]:
+    """The canonical columns of rows of one symbol, as they are handed over."""
+    return [rows["ts"], *(rows[name] for name in NUMBERS[kind])]
 
 
 def name_of(symbol: str | None, kind: Kind | None) -> str:

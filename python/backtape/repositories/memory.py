@@ -24,7 +24,7 @@ from backtape.normalise import (
     stamps_of,
 )
 from backtape.repositories.base import Piece, within
-from backtape.repositories.held import Held, HeldRun, add_pieces, name_of
+from backtape.repositories.held import Held, HeldRun, add_pieces, columns_of, name_of
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""
@@ -75,8 +75,10 @@ class MemoryRepository:
 
     def tapes(self) -> list[TapeInfo]:
         """Return what is there, sorted, each tape once."""
-        found = {TapeInfo(h.kind, h.interval_ns, symbol) for h in self._held for symbol in h.symbols}
-        return sorted(found, key=lambda tape: (KINDS.index(tape.kind), tape.interval_ns, tape.symbol))
+        symbols: dict[tuple[Kind, int], set[str]] = {own: set() for own in self.kinds_and_intervals()}
+        for held in self._held:
+            symbols[held.kind, held.interval_ns].update(held.symbols)
+        return [TapeInfo(*own, symbol) for own, there in symbols.items() for symbol in sorted(there)]
 
     def kinds_and_intervals(self) -> list[tuple[Kind, int]]:
         """Return the kinds of the tables, with the interval of bars (ns; else 0), also of tables without rows."""
@@ -173,12 +175,13 @@ class MemoryRepository:
         one by one, they show which is at fault.
         """
 
-        def stream(some: list[pa.Table]) -> tuple[pa.Table, list[int]]:
-            return self._schemas.canonical(kind, pa.concat_tables(some), "tables"), [table.num_rows for table in some]
+        def streams(some: list[pa.Table]) -> tuple[list[pa.ChunkedArray], list[int]]:
+            rows = self._schemas.canonical(kind, pa.concat_tables(some), "tables")
+            return columns_of(kind, rows), [table.num_rows for table in some]
 
         early = len(tables) // 2 if len(tables) >= _TABLES_WORTH_A_THREAD else len(tables)
         try:
-            return HandedTables(stream(tables[:early]), stream(tables[early:]) if tables[early:] else None)
+            return HandedTables(kind, streams(tables[:early]), streams(tables[early:]) if tables[early:] else None)
         except (DataError, pa.ArrowException):
             return None
 

@@ -36,6 +36,7 @@ pub mod rows;
 mod runs;
 pub mod session;
 pub mod span;
+pub mod steps;
 mod stretches;
 pub mod sums;
 pub mod tapes;

@@ -103,61 +103,8 @@ impl Run {
     }
 }
 
-/// A stream as one batch for each piece, of so many rows; a copy only where a piece lies in more than one batch of the stream.
-pub(crate) fn read_pieces(
-    mut reader: Box<dyn RecordBatchReader + Send>,
-    lens: impl Iterator<Item = usize>,
-) -> Result<Vec<RecordBatch>, Unreadable> {
-    let schema: SchemaRef = reader.schema();
-    let mut rest: Option<RecordBatch> = None;
-    let piece = |len: usize| {
-        let (mut parts, mut rows) = (Vec::new(), 0);
-        while rows < len {
-            let Some(batch) = rest.take().map(Ok).or_else(|| reader.next()) else {
-                break;
-            };
-            let mut batch = batch?;
-            if batch.num_rows() > len - rows {
-                rest = Some(batch.slice(len - rows, batch.num_rows() - (len - rows)));
-                batch = batch.slice(0, len - rows);
-            }
-            rows += batch.num_rows();
-            parts.push(batch);
-        }
-        if rows != len {
-            let message = format!("a piece has {len} rows, but the stream gives {rows}");
-            return Err(ArrowError::InvalidArgumentError(message).into());
-        }
-        match parts.as_slice() {
-            [one] => Ok(one.clone()),
-            many => Ok(concat_batches(&schema, many)?),
-        }
-    };
-    lens.map(piece).collect()
-}
-
-/// Of a column of stamps: the lowest, the highest, how many there are, how many steps between them are one minute, and
-/// whether one falls.
-pub(crate) type StampFacts = (i64, i64, usize, usize, bool);
-
-/// `None` where it has no rows, or nulls.
-pub(crate) fn facts_of_stamps(stamps: &ArrayRef) -> Option<StampFacts> {
-    const MINUTE_NS: i64 = 60_000_000_000;
-    let stamps = stamps.as_primitive_opt::<TimestampNanosecondType>().filter(|stamps| stamps.null_count() == 0)?;
-    let ts = stamps.values();
-    let (mut minutes, mut falls) = (0, false);
-    for (&before, &ts) in ts.iter().zip(ts.iter().skip(1)) {
-        minutes += usize::from(ts.wrapping_sub(before) == MINUTE_NS);
-        falls |= ts < before;
-    }
-    let (first, last) = (*ts.first()?, *ts.last()?);
-    let bounds = || ts.iter().fold((i64::MAX, i64::MIN), |(low, high), &ts| (low.min(ts), high.max(ts)));
-    let (lowest_ns, highest_ns) = if falls { bounds() } else { (first, last) };
-    Some((lowest_ns, highest_ns, ts.len(), minutes, falls))
-}
-
 /// The rows of a batch that are all of one symbol.
-pub(crate) fn rows_alone(batch: &RecordBatch, kind: Kind) -> Result<RawRows, Unreadable> {
+fn rows_alone(batch: &RecordBatch, kind: Kind) -> Result<RawRows, Unreadable> {
     Ok(Columns::of(batch, kind)?.rows(RowNumbers::From(0)))
 }
 

@@ -1,6 +1,6 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{Unreadable, by_symbol, read_all, read_by_symbol, rows_alone};
+use crate::arrow_in::{Unreadable, by_symbol, read_all, read_by_symbol};
 use crate::enter::Enter;
 use crate::errors::{plain, raise, to_python};
 use crate::handed::HandedTables;
@@ -60,12 +60,12 @@ impl Tapes {
     }
 
     /// Adds rows that were checked, up to the first fault.
-    fn put_all(&self, checked: Vec<Result<Good, Fault>>, same_key: SameKey) -> Result<(), Fault> {
+    fn put_all(&self, checked: Vec<Result<Good, Error>>, same_key: SameKey) -> Result<(), Error> {
         let mut collected = self.lock();
         let collected = Arc::make_mut(&mut collected);
         for good in checked {
             let (key, source, rows) = good?;
-            collected.put(&key, &source, rows, same_key).map_err(Fault::Core)?;
+            collected.put(&key, &source, rows, same_key)?;
         }
         Ok(())
     }
@@ -83,8 +83,8 @@ type Good = (TapeKey, Arc<str>, Checked);
 fn check_all<Piece: Sync>(
     pieces: &[Piece],
     rows: impl Fn(&Piece) -> usize,
-    check: impl Fn(&Piece) -> Result<Good, Fault> + Sync,
-) -> Vec<Result<Good, Fault>> {
+    check: impl Fn(&Piece) -> Result<Good, Error> + Sync,
+) -> Vec<Result<Good, Error>> {
     let check_some = |pieces: &[Piece]| {
         let mut is_bad = false;
         let until_bad = pieces.iter().map(&check).take_while(|one| !std::mem::replace(&mut is_bad, one.is_err()));
@@ -137,11 +137,11 @@ impl Tapes {
                 |(_, raw)| raw.ts_ns.0.len(),
                 |(symbol, raw)| {
                     let key = TapeKey { kind, interval_ns, symbol: Arc::clone(symbol) };
-                    let checked = check_piece(&key, &source_name, raw.clone(), on_bad).map_err(Fault::Core)?;
+                    let checked = check_piece(&key, &source_name, raw.clone(), on_bad)?;
                     Ok((key, Arc::clone(&source_name), checked))
                 },
             );
-            self.put_all(checked, same_key)
+            self.put_all(checked, same_key).map_err(Fault::Core)
         });
         added.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
@@ -153,36 +153,30 @@ impl Tapes {
     /// Checks the rows of many tables of one symbol each, as `add` does one after the other, on two threads.
     ///
     /// `pieces`: place among the tables, symbol and source of each, in order.
-    #[pyo3(signature = (kind, interval_ns, tables, *, pieces, on_bad_rows="raise", only_source=false))]
-    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    #[pyo3(signature = (interval_ns, tables, *, pieces, on_bad_rows="raise", only_source=false))]
     fn add_many(
         &self,
         py: Python<'_>,
-        kind: &str,
         interval_ns: i64,
         tables: &Bound<'_, HandedTables>,
         pieces: Vec<(usize, String, String)>,
         on_bad_rows: &str,
         only_source: bool,
     ) -> PyResult<()> {
-        let (kind, on_bad) = (kind_of(py, kind)?, on_bad_of(py, on_bad_rows)?);
+        let on_bad = on_bad_of(py, on_bad_rows)?;
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
-        let tables = &tables.get().0;
+        let HandedTables { kind, tables } = tables.get();
         let added = py.out(|| {
-            let rows = |(place, ..): &(usize, String, String)| tables[*place].num_rows();
+            let rows = |(place, ..): &(usize, String, String)| tables[*place].ts_ns.0.len();
             let checked = check_all(&pieces, rows, |(place, symbol, source)| {
-                let key = TapeKey { kind, interval_ns, symbol: symbol.as_str().into() };
+                let key = TapeKey { kind: *kind, interval_ns, symbol: symbol.as_str().into() };
                 let source: Arc<str> = source.as_str().into();
-                let raw = rows_alone(&tables[*place], kind).map_err(Fault::Stream)?;
-                let checked = check_piece(&key, &source, raw, on_bad).map_err(Fault::Core)?;
+                let checked = check_piece(&key, &source, tables[*place].clone(), on_bad)?;
                 Ok((key, source, checked))
             });
             self.put_all(checked, same_key)
         });
-        added.map_err(|fault| match fault {
-            Fault::Core(error) => to_python(py, &error),
-            Fault::Stream(error) => unreadable(py, error, pieces.first().map_or("", |(_, _, source)| source)),
-        })?;
+        added.map_err(|fault| to_python(py, &fault))?;
         py.check_signals()
     }
 

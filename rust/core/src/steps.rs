@@ -1,0 +1,89 @@
+//! Steps from stamp to stamp, many at a time: most bars follow each other by one interval, and then no stamp needs a closer
+//! look.
+
+/// So many steps are looked at together.
+const BLOCK: usize = 64;
+
+/// Stamps in blocks, each with the first one of the next.
+fn blocks(ts_ns: &[i64]) -> impl Iterator<Item = &[i64]> {
+    let steps = ts_ns.len().saturating_sub(1);
+    (0..steps).step_by(BLOCK).map(move |from| &ts_ns[from..=steps.min(from + BLOCK)])
+}
+
+fn pairs(ts_ns: &[i64]) -> impl Iterator<Item = (i64, i64)> {
+    ts_ns.iter().copied().zip(ts_ns.iter().copied().skip(1))
+}
+
+/// Whether each stamp of a block follows the one before by so much. If one difference wrapped, the last stamp is before
+/// the first.
+fn all_steps_are(block: &[i64], step_ns: i64) -> bool {
+    let odd = pairs(block).fold(0, |odd, (before, ts)| odd | (ts.wrapping_sub(before) ^ step_ns));
+    odd == 0 && block.first() < block.last()
+}
+
+/// Whether stamps are multiples of an interval, each later than the one before.
+pub(crate) fn ascend_on_grid(ts_ns: &[i64], interval_ns: i64) -> bool {
+    let whole = |ns: i64| ns.cast_unsigned().is_multiple_of(interval_ns.cast_unsigned());
+    let fit = |block: &[i64]| pairs(block).all(|(before, ts)| before < ts && whole(ts.wrapping_sub(before)));
+    ts_ns.first().is_none_or(|first| first % interval_ns == 0)
+        && blocks(ts_ns).all(|block| all_steps_are(block, interval_ns) || fit(block))
+}
+
+/// Whether no stamp is earlier than the one before.
+pub fn ascend(ts_ns: &[i64]) -> bool {
+    // Of stamps from 1970 on no difference wraps.
+    let signs = pairs(ts_ns)
+        .fold(ts_ns.first().copied().unwrap_or(0), |signs, (before, ts)| signs | ts | ts.wrapping_sub(before));
+    signs >= 0 || ts_ns.is_sorted()
+}
+
+/// How many stamps follow the one before by `step_ns`, and whether one is earlier than that.
+pub fn count_steps(ts_ns: &[i64], step_ns: i64) -> (usize, bool) {
+    let (mut equal, mut falls) = (0, false);
+    for block in blocks(ts_ns) {
+        if all_steps_are(block, step_ns) {
+            equal += block.len() - 1;
+            continue;
+        }
+        for (before, ts) in pairs(block) {
+            equal += usize::from(ts.wrapping_sub(before) == step_ns);
+            falls |= ts < before;
+        }
+    }
+    (equal, falls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STEP: i64 = 60;
+
+    /// Stamps that mostly follow each other by one step, wherever they begin.
+    fn stamps() -> impl Strategy<Value = Vec<i64>> {
+        let step = prop_oneof![200 => Just(STEP), 2 => Just(3 * STEP), 1 => -STEP..2 * STEP, 1 => Just(i64::MAX - 7)];
+        let first = prop_oneof![Just(0), Just(600), Just(-60 * STEP), Just(i64::MAX - 500), Just(7)];
+        (first, prop::collection::vec(step, 0..300)).prop_map(|(first, steps)| {
+            let follow = steps.into_iter().scan(first, |ts: &mut i64, step| {
+                *ts = ts.wrapping_add(step);
+                Some(*ts)
+            });
+            std::iter::once(first).chain(follow).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn many_steps_at_a_time_tell_what_each_does(ts in stamps(), len in 0..301_usize) {
+            let ts = &ts[..len.min(ts.len())];
+            let slow = |fits: fn(i64, i64) -> bool| ts.windows(2).filter(|pair| fits(pair[0], pair[1])).count();
+            let falls = slow(|before, ts| ts < before);
+            let all_ascend = slow(|before, ts| before < ts) == ts.len().saturating_sub(1);
+            prop_assert_eq!(ascend_on_grid(ts, STEP), all_ascend && ts.iter().all(|ts| ts % STEP == 0));
+            prop_assert_eq!(ascend(ts), falls == 0);
+            let equal = slow(|before, ts| ts.wrapping_sub(before) == STEP);
+            prop_assert_eq!(count_steps(ts, STEP), (equal, falls > 0));
+        }
+    }
+}
