@@ -27,9 +27,9 @@ def no_search_for_cycles() -> Iterator[None]:
         gc.enable()
 
 
-def parts(replay: backtape.Replay) -> list[Callable[[], object]]:
+def parts(replay: backtape.Replay, source: object) -> list[Callable[[], object]]:
     whole = replay.coordinator
-    return [weakref.ref(part) for part in (replay, whole, whole.timers, whole._flow, whole._loader)]
+    return [weakref.ref(part) for part in (replay, source, whole, whole.timers, whole._flow, whole._loader)]
 
 
 def with_a_timer(replay: backtape.Replay) -> None:
@@ -66,7 +66,7 @@ def test_a_replay_of_tables_is_gone_at_once(way: str) -> None:
     with no_search_for_cycles():
         given = table()
         replay = backtape.replay({"BTC": given}, calendar="24/7")
-        held = [*parts(replay), weakref.ref(given)]
+        held = parts(replay, given)
         WAYS[way](replay)
         del replay, given
         assert [part() for part in held] == [None] * len(held)
@@ -76,7 +76,7 @@ def test_so_is_one_of_a_store() -> None:
     with no_search_for_cycles():
         store = BarsOfDays(3, 20)
         replay = backtape.replay(store, calendar="24/7", history=1)
-        held = [*parts(replay), weakref.ref(store)]
+        held = parts(replay, store)
         assert len(list(replay)) == 3 * 20 + 2 * 3
         del replay, store
         assert [part() for part in held] == [None] * len(held)
