@@ -12,7 +12,7 @@ from backtape._core import HandedTables
 from backtape.errors import NaiveTimeError, RepositoryError, SchemaError
 
 COUNT = 70
-"""More than are worth a thread of their own."""
+"""More than one thread hands over."""
 OPEN_NS = 1_381_152_600_000_000_000
 """2013-10-07, 09:30 in New York."""
 MINUTE_NS = 60_000_000_000
@@ -67,7 +67,7 @@ def test_tables_are_told_apart_wherever_the_parts_of_a_stream_end() -> None:
     lens = [10, 0, 3, 8]
     for whole in (rows, rows.combine_chunks()):
         columns = [whole[name] for name in ("ts", "open", "high", "low", "close", "volume")]
-        facts = HandedTables("bar", (columns, lens)).stamp_facts()
+        facts = HandedTables("bar", columns, lens).stamp_facts()
         assert [fact and fact[2] for fact in facts] == [10, None, 3, 8]
         assert facts[3] is not None
         assert facts[3][:2] == (OPEN_NS + MINUTE_NS, OPEN_NS + 8 * MINUTE_NS)
@@ -76,14 +76,14 @@ def test_tables_are_told_apart_wherever_the_parts_of_a_stream_end() -> None:
 def test_columns_that_are_not_the_ones_of_their_kind_are_refused() -> None:
     ts, price, size = bars(0, 4)["ts"], pa.chunked_array([[1.0] * 4]), pa.chunked_array([[2] * 4])
     with pytest.raises(SchemaError, match="column size must be float64, found Int64"):
-        HandedTables("trade", ([ts, price, size], [4]))
+        HandedTables("trade", [ts, price, size], [4])
     with pytest.raises(SchemaError, match="column size must be float64, found no such column"):
-        HandedTables("trade", ([ts, price], [4]))
+        HandedTables("trade", [ts, price], [4])
     naive = ts.cast(pa.timestamp("ns"))
     with pytest.raises(SchemaError, match=r"column ts must be timestamp\[ns, UTC\], found Timestamp"):
-        HandedTables("trade", ([naive, price, price], [4]))
+        HandedTables("trade", [naive, price, price], [4])
     with pytest.raises(RepositoryError, match="a table has 3 rows, but the stream gives 1"):
-        HandedTables("trade", ([ts, price, price], [1, 0]), ([ts, price, price], [3, 3]))
+        HandedTables("trade", [ts, price, price], [3, 0, 3])
 
 
 def test_a_table_without_rows_or_of_other_bars_stands_beside_the_others() -> None:

@@ -408,11 +408,10 @@ class HandedTables:
     """
     Tables of one kind; no row is looked at yet.
     """
-    def __new__(cls, /, kind: str, early: tuple[SupportsGetItem[int, Incomplete], SupportsGetItem[int, SupportsIndex]], late: tuple[SupportsGetItem[int, Incomplete], SupportsGetItem[int, SupportsIndex]] | None = None) -> HandedTables:
+    def __new__(cls, /, kind: str, columns: SupportsGetItem[int, Incomplete], rows: SupportsGetItem[int, SupportsIndex]) -> HandedTables:
         """
-        `early`, `late`: Arrow streams, one a column, of all tables together, `ts` (timestamp[ns, UTC]) and the numbers
-        (float64) in the order of the kind's columns; and how many rows are of each table, in order. Both are read at the
-        same time.
+        `columns`: Arrow streams, one a column, of all tables together: `ts` (timestamp[ns, UTC]) and the numbers (float64) in
+        the order of the kind's columns. `rows`: how many are of each table, in order.
         """
     def stamp_facts(self, /) -> list[tuple[int, int, int, int, bool] | None]:
         """
@@ -1036,9 +1035,9 @@ class Tapes:
         """
         The same rows, to which others may be added.
         """
-    def declare(self, /, kind: str, interval_ns: SupportsIndex, symbol: str) -> None:
+    def declare(self, /, kind: str, interval_ns: SupportsIndex, symbols: SupportsGetItem[int, str]) -> None:
         """
-        Says that a tape belongs to the collection even if no row of it comes.
+        Says that the tapes of some symbols belong to the collection even if no row of them comes.
         """
     def fill(self, /, interval_ns: SupportsIndex, rows: Incomplete, *, symbol: str, source: str, gaps: SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]], at_ns: SupportsIndex | None = None) -> tuple[int, int, int, str | None]:
         """

@@ -271,10 +271,13 @@ class SessionLoader:
         """
         if kinds not in self._empties:
             tapes = Tapes()
-            asked = [tape for tape in self.tapes if tape.kind in kinds]
-            for tape in asked:
-                tapes.declare(tape.kind, tape.interval_ns, tape.symbol)
-            self._empties[kinds] = tapes, tuple(dict.fromkeys((tape.kind, tape.interval_ns) for tape in asked))
+            symbols: dict[tuple[Kind, int], list[str]] = {}
+            for tape in self.tapes:
+                if tape.kind in kinds:
+                    symbols.setdefault((tape.kind, tape.interval_ns), []).append(tape.symbol)
+            for (kind, interval_ns), own in symbols.items():
+                tapes.declare(kind, interval_ns, own)
+            self._empties[kinds] = tapes, tuple(symbols)
         empty, kinds_and_intervals = self._empties[kinds]
         return empty.copy(), kinds_and_intervals
 

@@ -113,8 +113,8 @@ def _add(
     out, since they are made again.
     """
     columns: dict[str, list[np.ndarray]] = {name: [] for name in (*_PRICES, "volume")}
+    tapes.declare("bar", base_ns, list(bars))
     for symbol, own in bars.items():
-        tapes.declare("bar", base_ns, symbol)
         for name, parts in columns.items():
             values: np.ndarray = getattr(own, name)
             if symbol in shares:

@@ -107,7 +107,7 @@ def add_pieces(
         run = list(grouped)
         if schema is not None and len(run) > 1:
             rows = pa.concat_tables([one.rows for one in run])
-            handed = HandedTables(kind, (columns_of(kind, rows), [one.rows.num_rows for one in run]))
+            handed = HandedTables(kind, columns_of(kind, rows), [one.rows.num_rows for one in run])
             told = [(place, one.symbol or "", one.source) for place, one in enumerate(run)]
             tapes.add_many(interval_ns, handed, pieces=told, on_bad_rows=on_bad_rows, only_source=True)
             continue

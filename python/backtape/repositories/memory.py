@@ -31,8 +31,10 @@ Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 
 _Found = tuple[Kind | None, str | None, ArrowStreamable]
 
+_Alike = tuple[Kind | None]
+"""What tables of one named symbol each have in common that may be of one schema: their kind, where it is named."""
+
 _I64_MIN: Final = -(2**63)
-_TABLES_WORTH_A_THREAD: Final = 64
 _BARS_TELLING: Final = 20
 """So few bars may all stand on a coarser grid by chance."""
 
@@ -62,11 +64,10 @@ class MemoryRepository:
         self._declared_ns = interval_ns
         self._schemas = _Schemas(self._shape)
         self._lone_symbol = lone_symbol
-        self._run: tuple[Kind, pa.Schema] | None = None
         # There may be thousands of tables, and each look at one costs more than its rows: those of one schema are
         # converted and looked at together.
-        runs = groupby(_tables(source), lambda found: self._run_of(*found))
-        self._held = [held for key, run in runs for held in self._hold_run(key, list(run))]
+        runs = groupby(_tables(source), _alike)
+        self._held = [held for alike, run in runs for held in self._hold_run(alike, list(run))]
 
     @property
     def name(self) -> str:
@@ -133,29 +134,31 @@ class MemoryRepository:
     def _of(self, kind: Kind, interval_ns: int) -> Iterator[Held | HeldRun]:
         return (held for held in self._held if held.kind == kind and held.interval_ns == interval_ns)
 
-    def _run_of(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> tuple[Kind, pa.Schema] | None:
-        """What tables of one named symbol each have in common where they can be converted together; else None."""
-        if symbol is None or not isinstance(table, pa.Table):
-            return None
-        schema = table.schema
-        told = kind or self._schemas.look_up(schema)[0]
-        if told is None:
-            return None
-        before = self._run
-        if before is None or before[0] != told or not before[1].equals(schema):
-            self._run = told, schema
-        return self._run  # the very same one again and again: to compare schemas takes longer
-
-    def _hold_run(self, key: tuple[Kind, pa.Schema] | None, run: list[_Found]) -> Iterator[Held | HeldRun]:
-        if key is None:
+    def _hold_run(self, alike: _Alike | None, run: list[_Found]) -> Iterator[Held | HeldRun]:
+        """Tables that follow each other."""
+        tables = [table for _, _, table in run if isinstance(table, pa.Table)] if alike is not None else []
+        if alike is None or not tables:
             yield from (self._hold(*one) for one in run)
             return
-        kind = key[0]
+        try:
+            whole = pa.concat_tables(tables)
+        except pa.ArrowInvalid:  # not of one schema
+            by_schema = groupby(zip(run, tables, strict=True), lambda pair: pair[1].schema)
+            parts = [[one for one, _ in part] for _, part in by_schema]
+            for part in parts:
+                yield from self._hold_run(alike if len(parts) > 1 else None, part)
+            return
+        kind = alike[0] or self._schemas.look_up(whole.schema)[0]
+        yield from self._hold_run(None, run) if kind is None else self._hold_together(kind, run, tables, whole)
+
+    def _hold_together(
+        self, kind: Kind, run: list[_Found], tables: list[pa.Table], whole: pa.Table
+    ) -> Iterator[Held | HeldRun]:
+        """Tables of one schema and one named symbol each, as far as their bars are of 1m."""
+        handed = self._handed(kind, tables, whole)
+        facts = handed.stamp_facts() if handed is not None else []
+        fitting = {place: told for place, told in enumerate(facts) if told is not None and self._fits(kind, *told[2:])}
         symbols = [symbol for _, symbol, _ in run if symbol is not None]
-        tables = [table for _, _, table in run if isinstance(table, pa.Table)]
-        handed = self._handed(kind, tables)
-        facts = enumerate(handed.stamp_facts() if handed is not None else ())
-        fitting = {place: told for place, told in facts if told is not None and self._fits(kind, *told[2:])}
         if handed is not None and fitting:
             yield HeldRun(
                 kind,
@@ -170,18 +173,13 @@ class MemoryRepository:
         for place in sorted(set(range(len(run))).difference(fitting)):
             yield self._hold(kind, symbols[place], tables[place])
 
-    def _handed(self, kind: Kind, tables: list[pa.Table]) -> HandedTables | None:
-        """Tables of one schema, their bars of 1m, converted and handed over together; None where that fails: looked at
-        one by one, they show which is at fault.
+    def _handed(self, kind: Kind, tables: list[pa.Table], whole: pa.Table) -> HandedTables | None:
+        """Tables handed over together, given what they are as one; None where that fails: looked at one by one, they
+        show which is at fault.
         """
-
-        def streams(some: list[pa.Table]) -> tuple[list[pa.ChunkedArray], list[int]]:
-            rows = self._schemas.canonical(kind, pa.concat_tables(some), "tables")
-            return columns_of(kind, rows), [table.num_rows for table in some]
-
-        early = len(tables) // 2 if len(tables) >= _TABLES_WORTH_A_THREAD else len(tables)
         try:
-            return HandedTables(kind, streams(tables[:early]), streams(tables[early:]) if tables[early:] else None)
+            rows = self._schemas.canonical(kind, whole, "tables")
+            return HandedTables(kind, columns_of(kind, rows), [table.num_rows for table in tables])
         except (DataError, pa.ArrowException):
             return None
 
@@ -252,11 +250,12 @@ def _tables(source: Tables) -> Iterator[_Found]:
     if is_streamable(source):
         yield None, None, source
     elif isinstance(source, Mapping):
-        words = {word.lower() for word in source if isinstance(word, str)}
-        if words and all(_is_kind(word) for word in words):
+        are_kinds = (_is_kind(word) for word in source if isinstance(word, str))
+        if next(are_kinds, False) and all(are_kinds):
             for word, tables in source.items():
+                kind = kind_of(word)
                 for _, symbol, table in _tables(_checked(tables)):
-                    yield kind_of(word), symbol, table
+                    yield kind, symbol, table
         else:
             for symbol, rows in source.items():
                 if not is_streamable(rows):
@@ -271,6 +270,11 @@ def _tables(source: Tables) -> Iterator[_Found]:
             yield None, None, table
     else:
         raise _unknown(source)
+
+
+def _alike(found: _Found) -> _Alike | None:
+    kind, symbol, table = found
+    return (kind,) if symbol is not None and isinstance(table, pa.Table) else None
 
 
 def _checked(tables: object) -> Tables:

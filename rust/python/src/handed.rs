@@ -8,15 +8,21 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef, new_empty_array};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DataType, TimeUnit};
 use arrow_select::concat::concat;
 use backtape_core::check::{RawRows, RowNumbers};
 use backtape_core::key::Kind;
 use backtape_core::steps::{ascend, count_steps};
-use backtape_engine::threads::{in_halves, side_by_side};
+use backtape_engine::threads::in_halves;
 use pyo3::prelude::*;
 use pyo3_arrow::PyArrayReader;
 use pyo3_arrow::ffi::ArrayReader;
+
+const STAMP: &str = "timestamp[ns, UTC]";
+const NUMBER: &str = "float64";
+
+/// To take over a piece of a column takes as long as so many rows do.
+const PIECE_IN_ROWS: usize = 64;
 
 /// Tables of one kind; no row is looked at yet.
 #[pyclass(frozen, module = "backtape._core")]
@@ -24,9 +30,6 @@ pub(crate) struct HandedTables {
     pub(crate) kind: Kind,
     pub(crate) tables: Vec<RawRows>,
 }
-
-/// The columns of some tables that follow each other, and how many rows are of each table.
-type Handed = (Vec<PyArrayReader>, Vec<usize>);
 
 /// Of a column of stamps: the lowest, the highest, how many there are, of bars how many steps between them are one minute,
 /// and whether one falls.
@@ -37,28 +40,17 @@ type Values<T> = (ScalarBuffer<T>, Option<NullBuffer>);
 
 #[pymethods]
 impl HandedTables {
-    /// `early`, `late`: Arrow streams, one a column, of all tables together, `ts` (timestamp[ns, UTC]) and the numbers
-    /// (float64) in the order of the kind's columns; and how many rows are of each table, in order. Both are read at the
-    /// same time.
+    /// `columns`: Arrow streams, one a column, of all tables together: `ts` (timestamp[ns, UTC]) and the numbers (float64) in
+    /// the order of the kind's columns. `rows`: how many are of each table, in order.
     #[new]
-    #[pyo3(signature = (kind, early, late=None))]
-    fn new(py: Python<'_>, kind: &str, early: Handed, late: Option<Handed>) -> PyResult<Self> {
+    fn new(py: Python<'_>, kind: &str, columns: Vec<PyArrayReader>, rows: Vec<usize>) -> PyResult<Self> {
         let kind = kind_of(py, kind)?;
-        let readers = |(columns, rows): Handed| -> PyResult<(Vec<_>, Vec<usize>)> {
-            Ok((columns.into_iter().map(PyArrayReader::into_reader).collect::<PyResult<_>>()?, rows))
-        };
-        let (early, late) = (readers(early)?, late.map(readers).transpose()?);
+        let expected = std::iter::once(("ts", STAMP)).chain(kind.columns().iter().map(|name| (*name, NUMBER)));
+        let columns: Vec<_> = expected.zip(columns.iter().map(Some).chain(std::iter::repeat(None))).collect();
+        let read = |some: &[_]| some.iter().map(|&(name, stream)| column(name, stream, &rows)).collect();
         let tables = py.out(|| {
-            let Some(late) = late else {
-                return read(kind, early);
-            };
-            let (mut early, mut late) = (Some(early), Some(late));
-            let (mut first, mut second) = (None, None);
-            let read_half = |half: &mut Option<_>| half.take().map(|half| read(kind, half));
-            side_by_side(&mut || second = read_half(&mut late), &mut || first = read_half(&mut early));
-            let mut all = first.unwrap_or(Ok(Vec::new()))?;
-            all.extend(second.unwrap_or(Ok(Vec::new()))?);
-            Ok(all)
+            let columns = in_halves(&columns, |_| rows.len() * PIECE_IN_ROWS, read);
+            Ok(tables(&columns.into_iter().collect::<Result<Vec<_>, Unreadable>>()?))
         });
         Ok(Self { kind, tables: tables.map_err(|fault| unreadable(py, fault, "a table"))? })
     }
@@ -71,50 +63,50 @@ impl HandedTables {
     }
 }
 
-fn read(
-    kind: Kind,
-    (columns, rows): (Vec<Box<dyn ArrayReader + Send>>, Vec<usize>),
-) -> Result<Vec<RawRows>, Unreadable> {
-    let mut columns = columns.into_iter();
-    let ts_ns = column::<TimestampNanosecondType>("ts", "timestamp[ns, UTC]", columns.next(), &rows)?;
-    let numbers = kind.columns().iter().map(|name| column::<Float64Type>(name, "float64", columns.next(), &rows));
-    let mut numbers: Vec<_> = numbers.map(|column| Ok(column?.into_iter())).collect::<Result<_, Unreadable>>()?;
-    let table = |ts_ns| RawRows {
-        numbers: RowNumbers::From(0),
-        ts_ns,
-        values: numbers.iter_mut().filter_map(Iterator::next).collect(),
-    };
-    Ok(ts_ns.into_iter().map(table).collect())
-}
+/// A column's name, and what it must be.
+type Expected = (&'static str, &'static str);
 
-/// A column of each table; a copy only where it lies in more than one piece of the stream.
-fn column<T: ArrowPrimitiveType>(
-    name: &str,
-    expected: &'static str,
-    stream: Option<Box<dyn ArrayReader + Send>>,
+/// The pieces of a column that are of each table; a copy only where one lies in more than one piece of the stream.
+fn column(
+    (name, expected): Expected,
+    stream: Option<&PyArrayReader>,
     rows: &[usize],
-) -> Result<Vec<Values<T::Native>>, Unreadable> {
+) -> Result<Vec<ArrayRef>, Unreadable> {
     let other = |found: String| Unreadable::Column { name: name.to_owned(), expected, found };
-    let stream = stream.ok_or_else(|| other("no such column".to_owned()))?;
+    let stream = stream.and_then(|stream| stream.to_reader().ok()).ok_or_else(|| other("no such column".to_owned()))?;
     let data_type = stream.field().data_type().clone();
     let fits = match &data_type {
-        DataType::Timestamp(unit, zone) => T::DATA_TYPE == DataType::Timestamp(*unit, None) && zone.is_some(),
-        other => T::DATA_TYPE == *other,
+        DataType::Timestamp(TimeUnit::Nanosecond, Some(_)) => expected == STAMP,
+        other => *other == DataType::Float64 && expected == NUMBER,
     };
     if !fits {
         return Err(other(data_type.to_string()));
     }
     let mut pieces = Pieces { stream, rest: None };
-    let values = |&rows: &usize| {
-        let piece = match pieces.next_of(rows)?.as_slice() {
-            [] => new_empty_array(&data_type),
-            [one] => ArrayRef::clone(one),
-            many => concat(&many.iter().map(|part| &**part).collect::<Vec<_>>())?,
-        };
-        let piece = piece.as_primitive::<T>();
-        Ok((piece.values().clone(), piece.nulls().cloned()))
+    let piece = |&rows: &usize| match pieces.next_of(rows)?.as_slice() {
+        [] => Ok(new_empty_array(&data_type)),
+        [one] => Ok(ArrayRef::clone(one)),
+        many => Ok(concat(&many.iter().map(|part| &**part).collect::<Vec<_>>())?),
     };
-    rows.iter().map(values).collect()
+    rows.iter().map(piece).collect()
+}
+
+/// Tables from the pieces of their columns.
+fn tables(columns: &[Vec<ArrayRef>]) -> Vec<RawRows> {
+    let Some((ts_ns, numbers)) = columns.split_first() else {
+        return Vec::new();
+    };
+    let table = |(place, ts_ns): (usize, &ArrayRef)| RawRows {
+        numbers: RowNumbers::From(0),
+        ts_ns: values::<TimestampNanosecondType>(ts_ns),
+        values: numbers.iter().map(|column| values::<Float64Type>(&column[place])).collect(),
+    };
+    ts_ns.iter().enumerate().map(table).collect()
+}
+
+fn values<T: ArrowPrimitiveType>(piece: &ArrayRef) -> Values<T::Native> {
+    let piece = piece.as_primitive::<T>();
+    (piece.values().clone(), piece.nulls().cloned())
 }
 
 /// A stream that is taken so many rows at a time.

@@ -216,10 +216,14 @@ impl Tapes {
         Ok((sorted.filled, sorted.conflicts, sorted.beside, sorted.conflict.map(|conflict| conflict.to_string())))
     }
 
-    /// Says that a tape belongs to the collection even if no row of it comes.
-    fn declare(&self, py: Python<'_>, kind: &str, interval_ns: i64, symbol: &str) -> PyResult<()> {
-        let key = TapeKey { kind: kind_of(py, kind)?, interval_ns, symbol: symbol.into() };
-        Arc::make_mut(&mut self.lock()).declare(key);
+    /// Says that the tapes of some symbols belong to the collection even if no row of them comes.
+    fn declare(&self, py: Python<'_>, kind: &str, interval_ns: i64, symbols: Vec<String>) -> PyResult<()> {
+        let kind = kind_of(py, kind)?;
+        let mut collected = self.lock();
+        let collected = Arc::make_mut(&mut collected);
+        for symbol in symbols {
+            collected.declare(TapeKey { kind, interval_ns, symbol: symbol.into() });
+        }
         Ok(())
     }
 
