@@ -1,4 +1,4 @@
-"""Which sessions of a replay are loaded, and what of each is delivered. It knows nothing of who plays them."""
+"""Which sessions of a replay are loaded, and what of each is delivered."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Asked:
 class Loading:
     """Loads the sessions of one replay, on any thread, one at a time.
 
+    It does not refer to the flow that asks for them, so that a replay which nobody holds is freed at once.
     `rows`: about how many events the consumer takes at a time.
     """
 

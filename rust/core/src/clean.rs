@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(signs(Kind::Bar, &[&plus, &minus, &plus, &plus, &plus]), None);
         assert_eq!(signs(Kind::Bar, &[&plus, &plus, &[-1.0, -1.0], &plus, &plus]), Some(Signs::Any));
     }
+
     #[test]
     fn plain_numbers_are_told_by_their_highest_bits_wherever_they_stand() {
         let told = |numbers: &[f64]| are_plain(ScalarBuffer::from(numbers.to_vec()).inner().typed_data());
