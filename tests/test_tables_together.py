@@ -62,6 +62,26 @@ def test_tables_in_any_form_give_the_events_of_canonical_ones(way: Callable[[pa.
     assert backtape.merge(other).read_all().equals(backtape.merge(plain).read_all())
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_tables_of_several_schemas_stand_beside_each_other(way: Callable[[pa.Table], pa.Table]) -> None:
+    plain = {f"S{number:03}": bars(number, number % 40) for number in range(COUNT)}
+    mixed = {symbol: way(table) if place % 9 < 4 else table for place, (symbol, table) in enumerate(plain.items())}
+    assert backtape.replay(mixed).to_arrow().equals(backtape.replay(plain).to_arrow())
+
+
+def test_tables_of_several_kinds_are_told_by_their_columns() -> None:
+    trades = pa.table({"ts": bars(0)["ts"], "price": [1.5] * 30, "size": [10.0] * 30})
+    told = {f"S{number:03}": trades if number % 3 == 0 else bars(number) for number in range(COUNT)}
+    named = {
+        "bar": {symbol: table for symbol, table in told.items() if table is not trades},
+        "trade": {symbol: table for symbol, table in told.items() if table is trades},
+    }
+    kinds = ("bar", "trade")
+    events = backtape.replay(told, kinds=kinds).to_arrow()
+    assert len(events) == 30 * COUNT + 2
+    assert events.equals(backtape.replay(named, kinds=kinds).to_arrow())
+
+
 def test_tables_are_told_apart_wherever_the_parts_of_a_stream_end() -> None:
     rows = pa.concat_tables([bars(0, 7), bars(1, 5), bars(2, 9)])
     lens = [10, 0, 3, 8]

@@ -94,11 +94,11 @@ class Flow:
 
     def _loaded(self) -> Iterator[tuple[Session, LoadedSession | Tapes]]:
         """Session after session; those that come next are loaded meanwhile."""
-        asked = Asked(self._sessions[:1], 0)
+        place, asked = 0, Asked(self._sessions[:1])
         while asked.sessions and (ready := self._prefetch.take(asked)) is not None:
             now = asked.sessions[: len(ready)]
-            place = (asked.place or 0) + len(now)
-            asked = Asked(self._sessions[place : place + self._at_once(ready[-1])], place)
+            place += len(now)
+            asked = Asked(self._sessions[place : place + self._at_once(ready[-1])])
             if self._pacing.prefetch and asked.sessions:
                 self._prefetch.start(asked)
             yield from zip(now, ready, strict=True)
@@ -215,7 +215,7 @@ class Flow:
             before.append(self._exchange.previous_session(label))
             label = before[-1].label
         for session in reversed(before):
-            ready = self._prefetch.take(Asked((session,), None))
+            ready = self._prefetch.take(Asked((session,), are_history=True))
             if ready is None:
                 return False
             for loaded in ready:

@@ -13,10 +13,10 @@ from backtape.window import Window
 
 @dataclass(frozen=True)
 class Asked:
-    """Sessions that are loaded in one go: those of the replay from a place on, or one before it (no place)."""
+    """Sessions that are loaded in one go. `are_history`: they come before the replay."""
 
     sessions: tuple[Session, ...]
-    place: int | None
+    are_history: bool = False
 
     def __str__(self) -> str:
         labels = [str(session.label) for session in self.sessions]
@@ -42,7 +42,7 @@ class Loading:
         """Return sessions ready to play: as many of those that were asked for as can be, the first at least. Where
         streams are fed, what the repository has of each.
         """
-        if asked.place is None:
+        if asked.are_history:
             return [self._loader.load_history(session) for session in asked.sessions]
         if len(self._streams):
             return [self._loader.load_beside_fed(session) for session in asked.sessions]
