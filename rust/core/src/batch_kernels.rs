@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// The five number columns of bars, as the derive kernel takes them.
 pub fn bar_slices(rows: &Rows) -> BarSlices<'_> {
-    let [open, high, low, close, volume] = [0, 1, 2, 3, 4].map(|column| &*rows.values[column]);
+    let [open, high, low, close, volume] = [0, 1, 2, 3, 4].map(|column| &rows.values[column]);
     BarSlices { ts_ns: &rows.ts_ns, open, high, low, close, volume }
 }
 

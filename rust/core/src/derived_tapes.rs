@@ -8,6 +8,7 @@ use crate::key::{Kind, TapeKey};
 use crate::late::{beside, filled_tape, revised_tape, window_of, with_late};
 use crate::ledger::Tally;
 use crate::loaded::{Counts, LoadedTape, Part, Settings};
+use crate::numbers::Numbers;
 use crate::rows::Rows;
 use crate::runs::Runs;
 use crate::session::Session;
@@ -117,7 +118,7 @@ fn derived(session: &Session, bases: &[Base<'_>], intervals_ns: &[i64]) -> Vec<L
 struct Columns {
     ts_ns: ScalarBuffer<i64>,
     available_ns: ScalarBuffer<i64>,
-    values: [ScalarBuffer<f64>; 5],
+    values: Numbers,
     present: ScalarBuffer<u32>,
     expected: ScalarBuffer<u32>,
     filled: ScalarBuffer<u32>,
@@ -128,7 +129,10 @@ impl From<DerivedBars> for Columns {
         Self {
             ts_ns: bars.ts_ns.into(),
             available_ns: bars.available_ns.into(),
-            values: [bars.open, bars.high, bars.low, bars.close, bars.volume].map(ScalarBuffer::from),
+            values: [bars.open, bars.high, bars.low, bars.close, bars.volume]
+                .map(ScalarBuffer::from)
+                .into_iter()
+                .collect(),
             present: bars.n_present.into(),
             expected: bars.n_expected.into(),
             filled: bars.n_filled.into(),
@@ -139,8 +143,7 @@ impl From<DerivedBars> for Columns {
 impl Columns {
     fn tape(&self, key: TapeKey, rows: Range<usize>) -> LoadedTape {
         let (first, len) = (rows.start, rows.len());
-        let values = self.values.iter().map(|column| column.slice(first, len)).collect();
-        let own = Rows::new(Kind::Bar, self.ts_ns.slice(first, len), values);
+        let own = Rows::new(Kind::Bar, self.ts_ns.slice(first, len), self.values.slice(rows));
         let mut tape = LoadedTape::new(key, own, 0, std::iter::once(0..len).collect(), Tally::default());
         tape = tape.of_part(Part::Derived);
         tape.available = Some(self.available_ns.slice(first, len));

@@ -16,7 +16,7 @@ use std::iter::repeat_n;
 /// let values = (0..5).map(|_| price.clone().into()).collect();
 /// let bars = Rows::new(Kind::Bar, vec![0, 10].into(), values);
 /// let flat = flat_bars(&bars, &[Span::new(0, 60)?], 10, 3);
-/// assert_eq!((&*flat.ts_ns, &*flat.values[3], &*flat.values[4]), (&[20, 30, 40][..], &[2.0; 3][..], &[0.0; 3][..]));
+/// assert_eq!((&*flat.ts_ns, &flat.values[3], &flat.values[4]), (&[20, 30, 40][..], &[2.0; 3][..], &[0.0; 3][..]));
 /// # Ok::<(), backtape_core::error::Error>(())
 /// ```
 pub fn flat_bars(base: &Rows, spans: &[Span], interval_ns: i64, slots_max: u64) -> Rows {
@@ -33,7 +33,7 @@ pub fn flat_bars(base: &Rows, spans: &[Span], interval_ns: i64, slots_max: u64) 
         price.extend(repeat_n(base.values[3][row], slots as usize));
     }
     let volume = vec![0.0; ts_ns.len()];
-    let values = [price.clone(), price.clone(), price.clone(), price, volume].map(Into::into).into();
+    let values = [price.clone(), price.clone(), price.clone(), price, volume].into_iter().map(Into::into).collect();
     Rows::new(Kind::Bar, ts_ns.into(), values)
 }
 
@@ -56,7 +56,7 @@ mod tests {
         let hours = spans(&[(0, 60)]);
         assert_eq!(*flat_bars(&bars(&[0, 40]), &hours, 10, 2).ts_ns, [10, 20, 50]);
         assert_eq!(*flat_bars(&bars(&[0, 40]), &hours, 10, 9).ts_ns, [10, 20, 30, 50]);
-        assert_eq!(*flat_bars(&bars(&[0, 40]), &hours, 10, 9).values[0], [0.0, 0.0, 0.0, 40.0]);
+        assert_eq!(flat_bars(&bars(&[0, 40]), &hours, 10, 9).values[0], [0.0, 0.0, 0.0, 40.0]);
         assert!(flat_bars(&bars(&[0, 40]), &hours, 10, 0).is_empty());
     }
 

@@ -27,7 +27,7 @@ impl Growing {
         self.dropped.append(&mut later.dropped);
         if !later.is_empty() {
             let Rows { kind, ts_ns, values, .. } = std::mem::replace(&mut self.before, self.last.clone());
-            let columns = values.into_iter().zip(&self.last.values).zip(&later.values);
+            let columns = values.into_buffers().into_iter().zip(self.last.values.iter()).zip(&later.values);
             let values = columns.map(|((before, last), later)| grown(before, last, later)).collect();
             let ts_ns = grown(ts_ns, &self.last.ts_ns, &later.ts_ns);
             self.last = Rows::new(kind, ts_ns, values);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     fn facts(rows: &Rows) -> (Vec<i64>, Vec<Vec<f64>>) {
-        (rows.ts_ns.to_vec(), rows.values.iter().map(|column| column.to_vec()).collect())
+        (rows.ts_ns.to_vec(), rows.values.iter().map(<[f64]>::to_vec).collect())
     }
 
     proptest! {

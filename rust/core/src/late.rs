@@ -64,7 +64,10 @@ pub(crate) fn revised_tape(session: &Session, base: &LoadedTape, late: &LoadedTa
         counts.push((derived.n_present[0], derived.n_expected[0], derived.n_filled[0], *version));
         *version += 1;
         at_ns.push(known_ns);
-        let values = [derived.open, derived.high, derived.low, derived.close, derived.volume].map(Into::into).into();
+        let values = [derived.open, derived.high, derived.low, derived.close, derived.volume]
+            .into_iter()
+            .map(Into::into)
+            .collect();
         rows.push(Rows::new(Kind::Bar, vec![window.start_ns()].into(), values));
     }
     beside(key, Part::Revised, Rows::concat(Kind::Bar, &rows), at_ns, &counts)

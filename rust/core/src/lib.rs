@@ -28,6 +28,7 @@ mod loaded_tape;
 pub mod mark;
 pub mod merge;
 pub mod metrics;
+pub mod numbers;
 pub mod pending;
 pub mod plan;
 pub mod replay;

@@ -13,7 +13,6 @@ use crate::runs::Runs;
 use crate::session::Session;
 use crate::span::Span;
 use crate::tapes::{Tape, Tapes};
-use arrow_buffer::ScalarBuffer;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -219,13 +218,12 @@ fn within_hours(session: &Session, key: TapeKey, tape: Tape, hours: Hours) -> (L
 }
 
 fn negative_prices(rows: &Rows) -> u64 {
-    let prices = &rows.values[..rows.kind.prices()];
-    let none =
-        |column: &ScalarBuffer<f64>| column.iter().fold(true, |ok, &price| ok & (price >= 0.0 || price.is_nan()));
-    if !rows.signed || prices.iter().all(none) {
+    let prices = || rows.values.iter().take(rows.kind.prices());
+    let none = |column: &[f64]| column.iter().fold(true, |ok, &price| ok & (price >= 0.0 || price.is_nan()));
+    if !rows.signed || prices().all(none) {
         return 0;
     }
-    (0..rows.len()).filter(|&row| prices.iter().any(|column| column[row] < 0.0)).count() as u64
+    (0..rows.len()).filter(|&row| prices().any(|column| column[row] < 0.0)).count() as u64
 }
 
 fn boundary(session: &Session, kind: Kind, at_ns: i64) -> LoadedTape {

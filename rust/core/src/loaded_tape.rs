@@ -153,6 +153,6 @@ impl LoadedTape {
     /// The columns that high, low and volume are taken from.
     pub fn metric_columns(&self) -> [&[f64]; 3] {
         let places = if self.key.kind == Kind::Bar { [1, 2, 4] } else { [0, 0, 1] };
-        places.map(|place| &*self.rows.values[place])
+        places.map(|place| &self.rows.values[place])
     }
 }

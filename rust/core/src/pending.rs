@@ -55,7 +55,7 @@ impl Pending {
     /// Adds checked rows, from `from` on; they are not older than the last one.
     pub fn push_rows(&mut self, rows: &Rows, from: usize) {
         self.ts_ns.extend_from_slice(&rows.ts_ns[from..]);
-        for (values, column) in self.values.iter_mut().zip(&rows.values) {
+        for (values, column) in self.values.iter_mut().zip(rows.values.iter()) {
             values.extend_from_slice(&column[from..]);
         }
     }
@@ -101,8 +101,8 @@ mod tests {
 
     fn trades(ts_ns: &[i64]) -> Pending {
         let mut pending = Pending::new(Kind::Trade, 0);
-        let values = [1.0, 2.0].map(|factor| ts_ns.iter().map(|&ts| ts as f64 * factor).collect());
-        let rows = Rows::new(Kind::Trade, ts_ns.to_vec().into(), values.into());
+        let column = |factor: f64| ts_ns.iter().map(|&ts| ts as f64 * factor).collect();
+        let rows = Rows::new(Kind::Trade, ts_ns.to_vec().into(), [1.0, 2.0].map(column).into_iter().collect());
         pending.push_rows(&rows, 0);
         pending
     }
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_bar_is_known_at_its_end() {
         let mut pending = Pending::new(Kind::Bar, 60);
-        let values = vec![vec![1.0].into(); 5];
+        let values = (0..5).map(|_| vec![1.0].into()).collect();
         pending.push_rows(&Rows::new(Kind::Bar, vec![60].into(), values), 0);
         assert!(pending.take_before(120, 999).is_empty());
         assert_eq!(pending.take_before(121, 999).len(), 1);

@@ -1,6 +1,7 @@
 //! Sorted columns of one kind: cheap to clone and to slice, never changed.
 
 use crate::key::Kind;
+use crate::numbers::Numbers;
 use arrow_buffer::ScalarBuffer;
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ pub struct Rows {
     /// The rows' own stamps, ascending.
     pub ts_ns: ScalarBuffer<i64>,
     /// The number columns, in the order of [`Kind::columns`].
-    pub values: Vec<ScalarBuffer<f64>>,
+    pub values: Numbers,
     /// 1 where a row was filled in from another source; `None` when no row was.
     pub filled: Option<ScalarBuffer<u8>>,
     /// Whether a price may be below zero. Most often the door has seen that none is, and nobody needs to look again.
@@ -27,7 +28,7 @@ impl Rows {
     }
 
     /// Rows that were not looked through yet.
-    pub fn new(kind: Kind, ts_ns: ScalarBuffer<i64>, values: Vec<ScalarBuffer<f64>>) -> Self {
+    pub fn new(kind: Kind, ts_ns: ScalarBuffer<i64>, values: Numbers) -> Self {
         Self { kind, ts_ns, values, filled: None, signed: true }
     }
 
@@ -54,7 +55,7 @@ impl Rows {
         Self {
             kind: self.kind,
             ts_ns: self.ts_ns.slice(from, len),
-            values: self.values.iter().map(|column| column.slice(from, len)).collect(),
+            values: self.values.slice(range),
             filled: self.filled.as_ref().map(|filled| filled.slice(from, len)),
             signed: self.signed,
         }

@@ -51,8 +51,8 @@ pub(crate) fn to_batch(columns: &Columns) -> Result<RecordBatch, ArrowError> {
     };
     let mut named: Vec<(&str, ArrayRef)> =
         vec![("ts", stamps(rows.ts_ns.clone())), ("available_at", stamps(columns.available_ns())), ("symbol", symbol)];
-    for (name, values) in rows.kind.columns().iter().zip(&rows.values) {
-        named.push((name, Arc::new(Float64Array::new(values.clone(), None))));
+    for (place, name) in rows.kind.columns().iter().enumerate() {
+        named.push((name, Arc::new(Float64Array::new(rows.values.buffer(place), None))));
     }
     if rows.kind == Kind::Bar {
         for name in ["n_present", "n_expected", "n_filled"] {

@@ -124,7 +124,7 @@ impl Columns {
     fn number<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let place = self.rows.kind.columns().iter().position(|column| *column == name);
         match place {
-            Some(place) => read_only(py, &self.rows.values[place]),
+            Some(place) => read_only(py, &self.rows.values.buffer(place)),
             None => Err(self.missing(name)),
         }
     }
