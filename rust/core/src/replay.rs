@@ -65,9 +65,9 @@ impl Replay {
         self.playing.as_mut()?.next_job(target, &mut self.room)
     }
 
-    /// Begins the first windows of the session that was foreseen last, one at each call.
-    pub fn next_job_ahead(&mut self, target: usize) -> Option<Job> {
-        self.ahead.back_mut()?.next_job(target, &mut self.room)
+    /// Begins the next window of a session that was foreseen, `sessions` after the one that plays: 0 for the very next.
+    pub fn next_job_ahead(&mut self, sessions: usize, target: usize) -> Option<Job> {
+        self.ahead.get_mut(sessions)?.next_job(target, &mut self.room)
     }
 
     /// Takes up a window of the session that plays: the one that follows those taken up before.

@@ -12,10 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Windows know nothing of each other, so several are worked out at a time.
 const THREADS: usize = 2;
-/// So many windows of a session are under way while one is taken.
+/// So many windows are under way while one is taken, those of the next sessions among them: what is to be done between two
+/// sessions is no time to wait.
 const AHEAD: usize = 2;
-/// Of a session that comes next only the first one: more would keep more memory.
-const AHEAD_OF_NEXT: usize = 1;
 /// A window of so few rows is worked out on the spot: to hand it to another thread and back would take longer.
 const FEW_ROWS: usize = 2_048;
 
@@ -60,7 +59,7 @@ struct State {
     /// Windows of the session that plays, in order.
     next: VecDeque<Planned>,
     /// Windows of the sessions that come next, session by session.
-    foreseen: VecDeque<Vec<Planned>>,
+    foreseen: VecDeque<VecDeque<Planned>>,
     ahead: Option<Ahead<Job, Sketch>>,
     tiles: Tiles,
 }
@@ -75,12 +74,8 @@ impl Planner {
     pub(crate) fn foresee(&self, loaded: Arc<Loaded>, rows: usize) {
         let mut state = self.state();
         state.replay.foresee(loaded);
-        let mut begun = Vec::with_capacity(AHEAD_OF_NEXT);
-        for _ in 0..AHEAD_OF_NEXT {
-            let job = state.replay.next_job_ahead(rows);
-            begun.extend(job.map(|job| state.planned(job)));
-        }
-        state.foreseen.push_back(begun);
+        state.foreseen.push_back(VecDeque::new());
+        state.go_ahead(rows);
     }
 
     /// Takes up the next session; all events of the one before were asked for.
@@ -89,7 +84,7 @@ impl Planner {
         debug_assert!(state.next.is_empty(), "what is planned is taken before a session ends");
         state.next.clear();
         if state.replay.begin(loaded, now_ns)? {
-            state.next = state.foreseen.pop_front().unwrap_or_default().into();
+            state.next = state.foreseen.pop_front().unwrap_or_default();
         } else {
             state.foreseen.clear();
         }
@@ -130,13 +125,29 @@ impl Planner {
 impl State {
     /// The next window, and those after it begun.
     fn next(&mut self, rows: usize) -> Option<Planned> {
-        while self.next.len() <= AHEAD
+        self.go_ahead(rows);
+        self.next.pop_front()
+    }
+
+    /// Begins windows, session by session, until so many are under way.
+    fn go_ahead(&mut self, rows: usize) {
+        let mut under_way = self.next.len() + self.foreseen.iter().map(VecDeque::len).sum::<usize>();
+        while under_way <= AHEAD
             && let Some(job) = self.replay.next_job(rows)
         {
             let planned = self.planned(job);
             self.next.push_back(planned);
+            under_way += 1;
         }
-        self.next.pop_front()
+        for session in 0..self.foreseen.len() {
+            while under_way <= AHEAD
+                && let Some(job) = self.replay.next_job_ahead(session, rows)
+            {
+                let planned = self.planned(job);
+                self.foreseen[session].push_back(planned);
+                under_way += 1;
+            }
+        }
     }
 
     /// Where the system gives no thread, all work is done on the spot.
