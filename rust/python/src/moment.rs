@@ -10,6 +10,7 @@ use arrow_buffer::ScalarBuffer;
 use backtape_core::gather::{counts, gather, slice_or_empty};
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, Loaded};
+use backtape_core::numbers::Numbers;
 use backtape_core::rows::Rows;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -21,7 +22,6 @@ use std::sync::Arc;
 /// session.
 pub(crate) struct Gathered {
     ts_ns: ScalarBuffer<i64>,
-    values: Vec<ScalarBuffer<f64>>,
     filled: Option<ScalarBuffer<u8>>,
     counts: Option<Counts>,
     symbol_ids: ScalarBuffer<u32>,
@@ -35,15 +35,20 @@ struct Group {
     kind: Kind,
     interval_ns: i64,
     tapes: Range<u32>,
+    /// The kind's numbers of all events of the window.
+    values: Numbers,
 }
 
-fn groups(loaded: &Loaded) -> Vec<Group> {
+fn groups(loaded: &Loaded, values: &[ScalarBuffer<f64>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (number, tape) in loaded.tapes.iter().enumerate() {
         let (kind, interval_ns, number) = (tape.key.kind, tape.key.interval_ns, number as u32);
         match groups.last_mut() {
             Some(group) if group.kind == kind && group.interval_ns == interval_ns => group.tapes.end = number + 1,
-            _ => groups.push(Group { kind, interval_ns, tapes: number..number + 1 }),
+            _ => {
+                let values = values.iter().take(kind.columns().len()).cloned().collect();
+                groups.push(Group { kind, interval_ns, tapes: number..number + 1, values });
+            }
         }
     }
     groups
@@ -58,25 +63,23 @@ impl Gathered {
         let derived = tapes.iter().any(|tape| tape.counts.is_some());
         Self {
             ts_ns: window.ts_ns.clone(),
-            values: window.values.clone(),
             filled: filled.iter().any(|filled| !filled.is_empty()).then(|| gather(order, all.clone(), &filled).into()),
             counts: derived.then(|| counts(window, all.clone())).flatten(),
             symbol_ids: keys.symbols_of(order, all),
             symbols: Arc::clone(&keys.symbol_names),
             at_ns: order.at_ns.clone(),
-            groups: groups(loaded),
+            groups: groups(loaded, &window.values),
         }
     }
 
     fn columns(&self, group: &Group, events: Range<usize>) -> Columns {
         let (from, len) = (events.start, events.len());
-        let values = &self.values[..group.kind.columns().len()];
         let derived = group.kind == Kind::Bar;
         Columns {
             rows: Rows {
                 kind: group.kind,
                 ts_ns: self.ts_ns.slice(from, len),
-                values: values.iter().map(|column| column.slice(from, len)).collect(),
+                values: group.values.slice(events),
                 filled: self.filled.as_ref().map(|filled| filled.slice(from, len)),
                 signed: true,
             },
