@@ -24,7 +24,7 @@ Tables = dict[str, dict[str, pa.Table]]
 """By kind and symbol."""
 
 
-def _tables(work: Work) -> Tables:
+def tables_of(work: Work) -> Tables:
     stamp = pa.timestamp("ns", tz="UTC")
 
     def table(columns: dict[str, np.ndarray]) -> pa.Table:
@@ -34,7 +34,7 @@ def _tables(work: Work) -> Tables:
     return {kind: {tape.symbol: table(tape.columns) for tape in work.of_kind(kind)} for kind in work.kinds}
 
 
-def _replay(work: Work, tables: Tables, derived: tuple[str, ...] = ()) -> backtape.Replay:
+def replay_of(work: Work, tables: Tables, derived: tuple[str, ...] = ()) -> backtape.Replay:
     return backtape.replay(tables, kinds=work.kinds, calendar="XNYS", derived=derived)
 
 
@@ -53,22 +53,22 @@ def _facts(work: Work, table: pa.Table) -> Facts:
 
 @contender("J1", "backtape: batches()", "ours", package="backtape", quick=True)
 def _batches(work: Work) -> Run:
-    tables = _tables(work)
+    tables = tables_of(work)
 
     def run() -> Callable[[], Facts]:
-        rows = sum(batch.num_rows for batch in _replay(work, tables).batches())
+        rows = sum(batch.num_rows for batch in replay_of(work, tables).batches())
         assert rows == work.rows + 2 * len(work.spans), "every row comes, and each session's open and close"
-        return lambda: _facts(work, _replay(work, tables).to_arrow())
+        return lambda: _facts(work, replay_of(work, tables).to_arrow())
 
     return run
 
 
 @contender("J1", "backtape: replay() alone, nothing read", "ours", package="backtape", quick=True)
 def _replay_alone(work: Work) -> Run:
-    tables = _tables(work)
+    tables = tables_of(work)
 
     def run() -> Callable[[], Facts]:
-        _replay(work, tables).stop()
+        replay_of(work, tables).stop()
         return dict
 
     return run
@@ -76,10 +76,10 @@ def _replay_alone(work: Work) -> Run:
 
 @contender("J1", "backtape: to_arrow()", "ours", package="backtape", quick=True)
 def _to_arrow(work: Work) -> Run:
-    tables = _tables(work)
+    tables = tables_of(work)
 
     def run() -> Callable[[], Facts]:
-        table = _replay(work, tables).to_arrow()
+        table = replay_of(work, tables).to_arrow()
         return lambda: _facts(work, table)
 
     return run
@@ -87,7 +87,7 @@ def _to_arrow(work: Work) -> Run:
 
 @contender("J1", "backtape: merge(), the kernel alone", "ours", package="backtape")
 def _merge(work: Work) -> Run:
-    tables = _tables(work)
+    tables = tables_of(work)
 
     def run() -> Callable[[], Facts]:
         rows = sum(batch.num_rows for batch in backtape.merge(tables))
@@ -137,10 +137,10 @@ _SUMS: dict[tuple[Kind, ...], Callable[[Iterable[backtape.Event]], float]] = {
 
 @contender("J2", "backtape: for event in replay, its kind and its price", "ours", package="backtape", quick=True)
 def _events(work: Work) -> Run:
-    tables, total_of = _tables(work), _SUMS[work.kinds]
+    tables, total_of = tables_of(work), _SUMS[work.kinds]
 
     def run() -> Callable[[], Facts]:
-        total = total_of(_replay(work, tables))
+        total = total_of(replay_of(work, tables))
         return lambda: loop_facts(total)
 
     return run
@@ -148,11 +148,11 @@ def _events(work: Work) -> Run:
 
 @contender("J2", "backtape: for event in replay, event.ts", "ours", package="backtape", quick=True)
 def _stamps(work: Work) -> Run:
-    tables = _tables(work)
+    tables = tables_of(work)
 
     def run() -> Callable[[], Facts]:
         last = 0
-        for event in _replay(work, tables):
+        for event in replay_of(work, tables):
             last = event.ts
         return lambda: {"last": last}  # the close of the last session: nothing was left out
 
@@ -168,7 +168,7 @@ class _Sum(backtape.Strategy):
 
 @contender("J2", "backtape: Strategy.on_bar of a system", "ours", package="backtape", workloads=BARS, quick=True)
 def _hook(work: Work) -> Run:
-    tables = _tables(work)
+    tables = tables_of(work)
 
     def run() -> Callable[[], Facts]:
         strategy = _Sum()
@@ -182,11 +182,11 @@ def _hook(work: Work) -> Run:
 
 @contender("J3", "backtape: moments(), bars and their closes", "ours", package="backtape", workloads=BARS, quick=True)
 def _moments(work: Work) -> Run:
-    tables = _tables(work)
+    tables = tables_of(work)
 
     def run() -> Callable[[], Facts]:
         bars, total = 0, 0.0
-        for moment in _replay(work, tables).moments():
+        for moment in replay_of(work, tables).moments():
             closes = moment.bars["1m"].close
             if len(closes):
                 bars += len(closes)
@@ -206,7 +206,7 @@ def _longer_facts(tables: dict[int, pa.Table]) -> Facts:
 
 @contender("J4", "backtape: aggregate()", "ours", package="backtape", workloads=BARS, quick=True)
 def _aggregate(work: Work) -> Run:
-    tables = _tables(work)["bar"]
+    tables = tables_of(work)["bar"]
 
     def run() -> Callable[[], Facts]:
         made = backtape.aggregate(tables, ("5m", "15m"), calendar="XNYS")
@@ -222,10 +222,10 @@ def _aggregate(work: Work) -> Run:
 
 @contender("J4", "backtape: replay(derived=...).batches()", "ours", package="backtape", workloads=BARS)
 def _derived(work: Work) -> Run:
-    tables = _tables(work)
+    tables = tables_of(work)
 
     def run() -> Callable[[], Facts]:
-        batches = list(_replay(work, tables, ("5m", "15m")).batches())
+        batches = list(replay_of(work, tables, ("5m", "15m")).batches())
 
         def facts() -> Facts:
             table = pa.Table.from_batches(batches).select(["interval_ns", *NUMBERS["bar"]])
@@ -239,7 +239,7 @@ def _derived(work: Work) -> Run:
 
 @contender("J5", "backtape: find_gaps()", "ours", package="backtape", workloads=BARS, quick=True)
 def _find_gaps(work: Work) -> Run:
-    tables = _tables(work)["bar"]
+    tables = tables_of(work)["bar"]
 
     def run() -> Callable[[], Facts]:
         gaps = backtape.find_gaps(tables, calendar="XNYS")
@@ -253,7 +253,7 @@ def _find_gaps(work: Work) -> Run:
 
 @contender("J5", "backtape: quality(), the whole report", "ours", package="backtape", workloads=BARS)
 def _quality(work: Work) -> Run:
-    tables = _tables(work)["bar"]
+    tables = tables_of(work)["bar"]
 
     def run() -> Callable[[], Facts]:
         report = backtape.quality(tables)

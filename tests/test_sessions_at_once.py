@@ -76,17 +76,21 @@ def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: o
 def test_more_and_more_short_sessions_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given, last = {"IBM": bars()}, len(DAYS)
     backtape.ingest(given, tmp_path / "store")
-    assert loaded_at_once(monkeypatch, given) == [1, 2, 4, 8, 16, 32, last - 63]
-    assert loaded_at_once(monkeypatch, tmp_path / "store") == [1, 2, 4, 8, 16, 16, 16, 16, last - 79]
+    assert loaded_at_once(monkeypatch, given) == [1, 4, 16, last - 21]
+    assert loaded_at_once(monkeypatch, tmp_path / "store") == [1, 4, 16, 16, 16, 16, last - 69]
     for source in (given, tmp_path / "store"):
         assert loaded_at_once(monkeypatch, source, prefetch=False) == [1] * last
         assert set(loaded_at_once(monkeypatch, source, fill=given)) == {1}, "each session's gaps are asked for alone"
 
 
-def test_no_more_than_six_megabytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = dict.fromkeys((f"S{number}" for number in range(24)), bars())
-    most = (6 << 20) // (BARS[0] * 48 * len(given) + 16)  # a bar; the session's open and close
-    assert loaded_at_once(monkeypatch, given)[:6] == [1, 2, 4, 8, most, most]
+def test_only_so_many_bytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = {"IBM": bars()}
+    backtape.ingest(given, tmp_path / "store")
+    session_bytes = BARS[0] * 48 + 16  # a bar; the session's open and close
+    monkeypatch.setattr("backtape.session._TABLES_AT_ONCE", (64, 9 * session_bytes))
+    monkeypatch.setattr("backtape.session._FILES_AT_ONCE", (16, 6 * session_bytes))
+    assert loaded_at_once(monkeypatch, given)[:4] == [1, 4, 9, 9]
+    assert loaded_at_once(monkeypatch, tmp_path / "store")[:4] == [1, 4, 6, 6]
 
 
 def test_of_several_sessions_those_before_a_damaged_one_are_played(tmp_path: Path) -> None:

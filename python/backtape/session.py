@@ -22,11 +22,11 @@ from backtape.repositories.store import StoreRepository
 from backtape.request import Request
 
 _ALWAYS = (-(2**63), 2**63 - 1)
-_BYTES_AT_ONCE = 6 << 20
-_TABLES_AT_ONCE = 64
-_FILES_AT_ONCE = 16
-"""Sessions of files: as many must come within the time that one may take."""
-_GROWTH = 2
+_TABLES_AT_ONCE = 64, 64 << 20
+"""Sessions of tables that are loaded in one go, and bytes of these: they are views of the tables."""
+_FILES_AT_ONCE = 16, 6 << 20
+"""Sessions of files, and bytes: as many must come within the time that one may take."""
+_GROWTH = 4
 """Times as many sessions are loaded in one go as in the one before: who takes a few events has not many loaded."""
 
 
@@ -110,8 +110,8 @@ class SessionLoader:
         is_alone = self._filler is not None or self._labels.asks
         if is_alone or not isinstance(self._repository, MemoryRepository | FileRepository | StoreRepository):
             return 1
-        most = _TABLES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE
-        return max(1, min(self._loaded_at_once * _GROWTH, most, _BYTES_AT_ONCE // max(before.bytes, 1)))
+        sessions_max, bytes_max = _TABLES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE
+        return max(1, min(self._loaded_at_once * _GROWTH, sessions_max, bytes_max // max(before.bytes, 1)))
 
     def load_several(self, asked: Sequence[Bounded]) -> list[LoadedSession]:
         """Return sessions that follow each other, ready to play: as many as can be, the first at least; see `load`."""
