@@ -29,10 +29,10 @@ from workloads import Work, load
 
 WORKLOADS: Final = ("W1", "W2", "W3", "W4")
 PHASES: Final = ("`replay()`", "to the first batch", "to the last batch", "letting go")
-HOW: Final = """`for batch in replay(tables).batches()`, phase by phase: ns an event of time that passes, and in brackets
-of processor time on all cores. `replay()` looks through the tables and checks each row; then sessions are loaded and
-windows worked out by other threads while batches are taken, and *on its own thread* is the consumer's part of that.
-*At least* is what a run would take with all cores busy from begin to end: what it takes beyond that, it waits."""
+HOW: Final = """`for batch in replay(tables).batches()`, phase by phase: ns an event of time that passes, and in
+brackets of processor time on all cores. `replay()` looks through the tables and checks each row; then sessions are
+loaded and windows worked out by other threads while batches are taken, and *on its own thread* is the consumer's part
+of that. *At least* is what a run would take with all cores busy from begin to end: what it takes beyond, it waits."""
 
 
 @dataclass(frozen=True)
