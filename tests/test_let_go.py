@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import backtape
 import pyarrow as pa
 import pytest
+from stop_scenes import WAIT_S
 from stores import DAY, FIRST, BarsOfDays
 
 Played = Callable[[backtape.Replay], object]
@@ -43,6 +44,8 @@ def read_in_part(replay: backtape.Replay) -> None:
     for number, _ in enumerate(replay):
         if number == 3:
             replay.stop()
+    for thread in replay.coordinator.threads():  # one may still be about to load
+        thread.join(WAIT_S)
 
 
 WAYS: dict[str, Played] = {

@@ -1,9 +1,9 @@
 //! Arrow to rows by symbol, without a copy where each symbol's rows stand together.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, TimestampNanosecondType, UInt32Type};
+use arrow_array::types::{Float64Type, Int32Type, TimestampNanosecondType, UInt32Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
-use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use arrow_select::concat::{concat, concat_batches};
@@ -26,6 +26,9 @@ impl From<ArrowError> for Unreadable {
         Self::Arrow(error)
     }
 }
+
+/// The values of a column, and which of them are null.
+pub(crate) type Values<T> = (ScalarBuffer<T>, Option<NullBuffer>);
 
 /// All of a stream as one batch.
 pub(crate) fn read_all(reader: Box<dyn RecordBatchReader + Send>) -> Result<RecordBatch, Unreadable> {
@@ -71,11 +74,12 @@ pub(crate) fn read_by_symbol(
     if symbols.len() < runs.len() {
         return by_symbol(&joined(&schema, &batches)?, kind, None);
     }
+    let raw: Vec<RawRows> = columns.iter().map(|columns| columns.rows(RowNumbers::From(0))).collect();
     let mut before = 0;
     let rows = runs.into_iter().map(|run| {
         let numbers = RowNumbers::From(before);
         before += run.parts.iter().map(|&(_, _, len)| len as u64).sum::<u64>();
-        Ok((Arc::clone(&run.symbol), run.columns(&columns)?.rows(numbers)))
+        Ok((Arc::clone(&run.symbol), run.rows(&columns, &raw, numbers)?))
     });
     rows.collect()
 }
@@ -87,20 +91,29 @@ struct Run {
 }
 
 impl Run {
-    fn columns(&self, batches: &[Columns]) -> Result<Columns, ArrowError> {
+    /// Its rows; `raw`: those of each batch.
+    fn rows(&self, batches: &[Columns], raw: &[RawRows], numbers: RowNumbers) -> Result<RawRows, ArrowError> {
+        if let [(number, from, len)] = self.parts[..] {
+            return Ok(part_of(&raw[number], from, len, numbers));
+        }
         let parts: Vec<Columns> =
             self.parts.iter().map(|&(number, from, len)| batches[number].slice(from, len)).collect();
-        let whole = |parts: Vec<&dyn Array>| match parts.as_slice() {
-            [one] => Ok(one.slice(0, one.len())),
-            many => concat(many),
+        let whole = |column: fn(&Columns, usize) -> &dyn Array, number: usize| {
+            concat(&parts.iter().map(|part| column(part, number)).collect::<Vec<_>>())
         };
-        let values =
-            (0..parts[0].values.len()).map(|number| whole(parts.iter().map(|part| &*part.values[number]).collect()));
-        Ok(Columns {
-            ts: whole(parts.iter().map(|part| &*part.ts).collect())?,
-            values: values.collect::<Result<_, _>>()?,
-        })
+        let values = (0..parts[0].values.len()).map(|number| whole(|part, number| &*part.values[number], number));
+        let whole = Columns { ts: whole(|part, _| &*part.ts, 0)?, values: values.collect::<Result<_, _>>()? };
+        Ok(whole.rows(numbers))
     }
+}
+
+/// Some rows of a batch, without a copy.
+fn part_of(raw: &RawRows, from: usize, len: usize, numbers: RowNumbers) -> RawRows {
+    fn part<T: ArrowNativeType>((values, nulls): &Values<T>, from: usize, len: usize) -> Values<T> {
+        (values.slice(from, len), nulls.as_ref().map(|nulls| nulls.slice(from, len)))
+    }
+    let values = raw.values.iter().map(|column| part(column, from, len)).collect();
+    RawRows { numbers, ts_ns: part(&raw.ts_ns, from, len), values }
 }
 
 /// The rows of a batch that are all of one symbol.
@@ -125,9 +138,9 @@ pub(crate) fn by_symbol(
         *seen.entry(run[0]).or_insert(0) += 1;
     }
     if seen.values().all(|&runs| runs == 1) {
-        let mut from = 0;
+        let (raw, mut from) = (columns.rows(RowNumbers::From(0)), 0);
         let slices = runs.iter().map(|run| {
-            let slice = columns.slice(from, run.len()).rows(RowNumbers::From(from as u64));
+            let slice = part_of(&raw, from, run.len(), RowNumbers::From(from as u64));
             from += run.len();
             (Arc::clone(&names[run[0] as usize]), slice)
         });
@@ -193,7 +206,7 @@ impl Columns {
 
     fn rows(&self, numbers: RowNumbers) -> RawRows {
         let ts = self.ts.as_primitive::<TimestampNanosecondType>();
-        let number = |column: &ArrayRef| -> (ScalarBuffer<f64>, Option<NullBuffer>) {
+        let number = |column: &ArrayRef| -> Values<f64> {
             let column = column.as_primitive::<Float64Type>();
             (column.values().clone(), column.nulls().cloned())
         };
@@ -205,21 +218,32 @@ impl Columns {
     }
 }
 
-/// A symbol column as numbers and names. Names are in order of first use; a null symbol is refused.
-fn symbol_ids(column: &ArrayRef) -> Result<(Vec<u32>, Vec<Arc<str>>), Unreadable> {
+/// A symbol column as numbers and names, none of which two numbers stand for; a null symbol is refused.
+fn symbol_ids(column: &ArrayRef) -> Result<(ScalarBuffer<u32>, Vec<Arc<str>>), Unreadable> {
     let refuse =
         |found: String| Unreadable::Column { name: "symbol".to_owned(), expected: "string without nulls", found };
     if column.null_count() > 0 {
         return Err(refuse(format!("{} nulls", column.null_count())));
     }
-    let keyed = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
-    let dictionary = cast(column, &keyed).map_err(|_| refuse(column.data_type().to_string()))?;
-    let dictionary = dictionary.as_dictionary::<UInt32Type>();
-    let names = dictionary.values().as_string::<i32>();
-    let names: Vec<Arc<str>> = (0..names.len()).map(|place| Arc::from(names.value(place))).collect();
+    let (ids, words) = match column.as_dictionary_opt::<Int32Type>() {
+        // Most columns of symbols are such ones. No number is below zero, so their bits are those of u32.
+        Some(own) if *own.values().data_type() == DataType::Utf8 => {
+            (own.keys().values().inner().clone().into(), Arc::clone(own.values()))
+        }
+        _ => {
+            let keyed = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+            let dictionary = cast(column, &keyed).map_err(|_| refuse(column.data_type().to_string()))?;
+            let dictionary = dictionary.as_dictionary::<UInt32Type>();
+            (dictionary.keys().values().clone(), Arc::clone(dictionary.values()))
+        }
+    };
+    let words = words.as_string::<i32>();
+    let names: Vec<Arc<str>> = (0..words.len()).map(|place| Arc::from(words.value(place))).collect();
+    if names.is_sorted_by(|name, next| name < next) {
+        return Ok((ids, names)); // none stands twice
+    }
     let mut first: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
     let canonical: Vec<u32> =
         names.iter().enumerate().map(|(place, name)| *first.entry(name).or_insert(place as u32)).collect();
-    let ids = dictionary.keys().values().iter().map(|&id| canonical[id as usize]).collect();
-    Ok((ids, names))
+    Ok((ids.iter().map(|&id| canonical[id as usize]).collect(), names))
 }

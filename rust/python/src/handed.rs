@@ -1,13 +1,12 @@
 //! `HandedTables`: many tables of one kind, handed over in one go. There may be thousands, and each handing over costs more
 //! than its rows: so they come column by column, and what is the same for all is looked at once.
 
-use crate::arrow_in::Unreadable;
+use crate::arrow_in::{Unreadable, Values};
 use crate::enter::Enter;
 use crate::tapes::{kind_of, unreadable};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef, new_empty_array};
-use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use arrow_select::concat::concat;
 use backtape_core::check::{RawRows, RowNumbers};
@@ -34,9 +33,6 @@ pub(crate) struct HandedTables {
 /// Of a column of stamps: the lowest, the highest, how many there are, of bars how many steps between them are one minute,
 /// and whether one falls.
 type StampFacts = (i64, i64, usize, usize, bool);
-
-/// The values of a column, and which of them are null.
-type Values<T> = (ScalarBuffer<T>, Option<NullBuffer>);
 
 #[pymethods]
 impl HandedTables {

@@ -1,0 +1,67 @@
+"""A symbol column says whose rows they are, however it is coded: as words, or as numbers of words in any order, some of
+them twice or never used, chunk by chunk with other words, as a part of a longer column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import backtape
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, strategies as st
+from oracles import MINUTE
+
+OPEN = 1_380_893_400_000_000_000  # 2013-10-04 09:30 in New York
+NAMES = ("B", "A", "AA", "ß", "C")
+
+
+def rows_of(symbols: Sequence[str], column: pa.ChunkedArray | pa.Array) -> pa.Table:
+    """Three trades a minute, each at a price of its own, with this column as symbols."""
+    ts = pa.array(OPEN + np.arange(len(symbols), dtype=np.int64) // 3 * MINUTE).cast(pa.timestamp("ns", "UTC"))
+    numbers = pa.array(np.arange(len(symbols), dtype=np.float64) + 1.0)
+    return pa.table({"ts": ts, "symbol": column, "price": numbers, "size": numbers})
+
+
+def played(table: pa.Table) -> tuple[list[tuple[str, float]], str]:
+    replay = backtape.replay(table, kinds=("trade",))
+    events = [(event.symbol, event.price) for event in replay if isinstance(event, backtape.Trade)]
+    return events, replay.digest
+
+
+@st.composite
+def coded(draw: st.DrawFn, symbols: Sequence[str]) -> pa.Array:
+    """Symbols as numbers of words."""
+    words = draw(st.permutations([*NAMES, *draw(st.lists(st.sampled_from(NAMES), max_size=3))]))
+    words = sorted(set(words), key=str.encode) if draw(st.booleans()) else words
+    places = {name: [at for at, word in enumerate(words) if word == name] for name in NAMES}
+    numbers = [draw(st.sampled_from(places[name])) for name in symbols]
+    of_type = draw(st.sampled_from([pa.int32(), pa.int32(), pa.int8(), pa.uint16(), pa.int64()]))
+    word_type = draw(st.sampled_from([pa.string(), pa.string(), pa.large_string()]))
+    before = draw(st.integers(0, 2))  # a part of a longer column
+    indices = pa.array([0] * before + numbers, of_type)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(words, word_type)).slice(before)
+
+
+@given(st.data(), st.lists(st.sampled_from(NAMES), min_size=1, max_size=30), st.booleans())
+def test_rows_belong_to_the_word_that_their_number_stands_for(
+    data: st.DataObject, symbols: list[str], stand_together: bool
+) -> None:
+    symbols = sorted(symbols) if stand_together else symbols
+    ends = sorted({*data.draw(st.lists(st.integers(0, len(symbols)), max_size=3)), len(symbols)})
+    parts = [symbols[start:end] for start, end in zip([0, *ends], ends, strict=False) if end > start]
+    chunks = [data.draw(coded(part)) for part in parts]
+    if len({chunk.type for chunk in chunks}) > 1:
+        chunks = [chunk.cast(pa.dictionary(pa.int32(), pa.string())) for chunk in chunks]
+    by_time = sorted(range(len(symbols)), key=lambda row: (row // 3, symbols[row].encode()))
+    plain = played(rows_of(symbols, pa.array(symbols)))
+    assert plain[0] == [(symbols[row], row + 1.0) for row in by_time]
+    assert played(rows_of(symbols, pa.chunked_array(chunks))) == plain
+
+
+@pytest.mark.parametrize("of_type", [pa.int32(), pa.int16()])
+def test_a_row_without_a_symbol_is_refused(of_type: pa.DataType) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0, None, 0], of_type), pa.array(["A"]))
+    with pytest.raises(backtape.errors.SchemaError, match="symbol"):
+        backtape.replay(rows_of(["A"] * 3, column), kinds=("trade",))
