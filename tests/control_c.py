@@ -12,9 +12,10 @@ from contextlib import contextmanager
 @contextmanager
 def control_c_after(seconds: float) -> Iterator[None]:
     """Ctrl-C to this process after a while. Hypothesis times collections in a callback, and Python drops a Ctrl-C that
-    strikes within one: there are no callbacks meanwhile.
+    strikes within one: there are no callbacks meanwhile, and nothing that earlier tests left behind is there to be found.
     """
     own, gc.callbacks[:] = list(gc.callbacks), []
+    gc.collect()
     usual = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -37,6 +38,7 @@ def control_c_elsewhere_after(seconds: float) -> Iterator[None]:
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     own, gc.callbacks[:] = list(gc.callbacks), []
+    gc.collect()
     striker = threading.Thread(target=strike, name="striker")
     striker.start()
     try:

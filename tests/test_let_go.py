@@ -5,6 +5,7 @@ nothing waits for Python's search for cycles.
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,19 @@ def test_a_replay_of_tables_is_gone_at_once(way: str) -> None:
         WAYS[way](replay)
         del replay, given
         assert [part() for part in held] == [None] * len(held)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_line_of_python_is_run_by_letting_go(way: str) -> None:
+    """In a callback Python drops the exception that a Ctrl-C is."""
+    with no_search_for_cycles():
+        replay = backtape.replay({"BTC": table()}, calendar="24/7")
+        WAYS[way](replay)
+        called: list[str] = []
+        sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+        del replay
+        sys.setprofile(None)
+        assert called == []
 
 
 def test_so_is_one_of_a_store() -> None:

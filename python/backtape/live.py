@@ -53,17 +53,20 @@ class Origin:
             )
 
 
-_running: weakref.WeakSet[Running] = weakref.WeakSet()
+_running: Final[dict[int, weakref.ref[Running]]] = {}
+"""By address, so that what is gone is forgotten when its place is used again. There is no callback: one would be run in the
+midst of whatever lets go of a replay, and a Ctrl-C that struck meanwhile would be lost in it.
+"""
 
 
 def stop_at_exit(running: Running) -> None:
     """Stop something before the interpreter ends, unless it is gone by then."""
-    _running.add(running)
+    _running[id(running)] = weakref.ref(running)
 
 
 def _stop_all() -> None:
     threads: list[threading.Thread] = []
-    for running in list(_running):
+    for running in [there for one in list(_running.values()) if (there := one()) is not None]:
         running.stop()
         threads.extend(running.threads())
     others = [thread for thread in threads if thread is not threading.current_thread()]

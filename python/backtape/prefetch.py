@@ -39,8 +39,10 @@ class Prefetch(Generic[_Key, _Value]):
             job: _Job[_Key, _Value] = _Job(key)
             self._pending = job
             thread = threading.Thread(target=self._work, args=(job,), name=self._name, daemon=True)
-            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+            self._threads.append(thread)
             thread.start()
+            # A thread lets go of itself, and Python's callback for that is run by it: it would swallow a Ctrl-C here.
+            del thread
 
     def take(self, key: _Key) -> _Value | None:
         """Return the value of a key, loaded by now or waited for; None once stopped.
@@ -90,6 +92,7 @@ class Prefetch(Generic[_Key, _Value]):
             job.error = error
         with self._changed:
             job.is_done = True
+            self._threads.remove(threading.current_thread())
             self._changed.notify_all()
 
 
