@@ -12,7 +12,7 @@ from contextlib import contextmanager
 @contextmanager
 def control_c_after(seconds: float) -> Iterator[None]:
     """Ctrl-C to this process after a while. Hypothesis times collections in a callback, and Python drops a Ctrl-C that
-    strikes within one: there are no callbacks meanwhile, and nothing that earlier tests left behind is there to be found.
+    strikes within one: there are no callbacks meanwhile, and nothing that earlier tests left is there to be found.
     """
     own, gc.callbacks[:] = list(gc.callbacks), []
     gc.collect()

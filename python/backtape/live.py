@@ -54,8 +54,8 @@ class Origin:
 
 
 _running: Final[dict[int, weakref.ref[Running]]] = {}
-"""By address, so that what is gone is forgotten when its place is used again. There is no callback: one would be run in the
-midst of whatever lets go of a replay, and a Ctrl-C that struck meanwhile would be lost in it.
+"""By address, so that what is gone is forgotten when its place is used again. There is no callback: one would be run in
+the midst of whatever lets go of a replay, and a Ctrl-C that struck meanwhile would be lost in it.
 """
 
 
