@@ -12,10 +12,10 @@ from contextlib import contextmanager
 @contextmanager
 def control_c_after(seconds: float) -> Iterator[None]:
     """Ctrl-C to this process after a while. Hypothesis times collections in a callback, and Python drops a Ctrl-C that
-    strikes within one: there are no callbacks meanwhile, and nothing that earlier tests left is there to be found.
+    strikes within one: there are no callbacks meanwhile, nor a search for cycles, which runs Python's own.
     """
     own, gc.callbacks[:] = list(gc.callbacks), []
-    gc.collect()
+    gc.disable()
     usual = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -24,6 +24,7 @@ def control_c_after(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, usual)
         gc.callbacks[:] = own
+        gc.enable()
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def control_c_elsewhere_after(seconds: float) -> Iterator[None]:
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     own, gc.callbacks[:] = list(gc.callbacks), []
-    gc.collect()
+    gc.disable()
     striker = threading.Thread(target=strike, name="striker")
     striker.start()
     try:
@@ -47,3 +48,4 @@ def control_c_elsewhere_after(seconds: float) -> Iterator[None]:
         over.set()
         striker.join()
         gc.callbacks[:] = own
+        gc.enable()
