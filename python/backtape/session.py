@@ -23,7 +23,7 @@ from backtape.request import Request
 
 _ALWAYS = (-(2**63), 2**63 - 1)
 _TABLES_AT_ONCE = 64, 64 << 20
-"""Sessions of tables that are loaded in one go, and bytes of these: they are views of the tables."""
+"""Sessions of tables that are loaded in one go, and bytes: but for derived bars they are views of the tables."""
 _FILES_AT_ONCE = 16, 6 << 20
 """Sessions of files, and bytes: as many must come within the time that one may take."""
 _GROWTH = 4
