@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from backtape._core import Chunk, LoadedSession, Player, Tapes
 from backtape.calendars import Calendar, Session
 from backtape.checks import Check, Checks
 from backtape.feeding import FedStreams
-from backtape.loading import Asked, Loading
+from backtape.loading import Asked, Loading, Ready
 from backtape.prefetch import Prefetch
 from backtape.session import SessionLoader
 from backtape.splits import Splits
@@ -65,9 +66,13 @@ class Flow:
         self._streams = streams
         self._check_ns = check_ns
         self._history = Trailing(loader, exchange, pacing.splits, pacing.history)
-        self._loading = Loading(loader, played, streams, player)
-        self._prefetch: Prefetch[Asked, list[LoadedSession] | list[Tapes]] = Prefetch(
-            self._loading.load, name="backtape-prefetch", source=source, timeout_s=pacing.timeout_s
+        self._loading = Loading(loader, played, streams, player, is_ahead=pacing.prefetch)
+        self._prefetch: Prefetch[Asked, Ready] = Prefetch(
+            self._loading.load,
+            name="backtape-prefetch",
+            source=source,
+            timeout_s=pacing.timeout_s,
+            follow=attrgetter("then") if pacing.prefetch else None,
         )
 
     def stop(self) -> None:
@@ -94,18 +99,10 @@ class Flow:
 
     def _loaded(self) -> Iterator[tuple[Session, LoadedSession | Tapes]]:
         """Session after session; those that come next are loaded meanwhile."""
-        place, asked = 0, Asked(self._sessions[:1])
-        while asked.sessions and (ready := self._prefetch.take(asked)) is not None:
-            now = asked.sessions[: len(ready)]
-            place += len(now)
-            asked = Asked(self._sessions[place : place + self._at_once(ready[-1])])
-            if self._pacing.prefetch and asked.sessions:
-                self._prefetch.start(asked)
-            yield from zip(now, ready, strict=True)
-
-    def _at_once(self, before: LoadedSession | Tapes) -> int:
-        """How many sessions are loaded in one go after this one."""
-        return self._loader.at_once(before) if self._pacing.prefetch and isinstance(before, LoadedSession) else 1
+        asked = self._loading.first()
+        while asked is not None and (ready := self._prefetch.take(asked)) is not None:
+            yield from zip(asked.sessions, ready.parts, strict=False)
+            asked = ready.then
 
     def _play(self, loaded: LoadedSession, rows: int, whole: bool) -> Played:
         """One session that is known whole."""
@@ -218,7 +215,7 @@ class Flow:
             ready = self._prefetch.take(Asked((session,), are_history=True))
             if ready is None:
                 return False
-            for loaded in ready:
+            for loaded in ready.parts:
                 if isinstance(loaded, LoadedSession):
                     self._history.append(loaded)
         return True

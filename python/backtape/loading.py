@@ -13,9 +13,12 @@ from backtape.window import Window
 
 @dataclass(frozen=True)
 class Asked:
-    """Sessions that are loaded in one go. `are_history`: they come before the replay."""
+    """Sessions that are loaded in one go. `place`: where the first one stands among those of the replay. `are_history`:
+    they come before the replay.
+    """
 
     sessions: tuple[Session, ...]
+    place: int = 0
     are_history: bool = False
 
     def __str__(self) -> str:
@@ -23,32 +26,52 @@ class Asked:
         return labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
 
 
+@dataclass(frozen=True)
+class Ready:
+    """Sessions ready to play; where streams are fed, what the repository has of each. `then`: what comes after them."""
+
+    parts: list[LoadedSession] | list[Tapes]
+    then: Asked | None = None
+
+
 class Loading:
     """Loads the sessions of one replay, on any thread, one at a time.
 
     It does not refer to the flow that asks for them, so that a replay which nobody holds is freed at once.
-    `rows`: about how many events the consumer takes at a time.
+    `rows`: about how many events the consumer takes at a time. `is_ahead`: whether sessions are loaded before they are
+    played.
     """
 
-    def __init__(self, loader: SessionLoader, played: Window, streams: FedStreams, player: Player) -> None:
+    def __init__(
+        self, loader: SessionLoader, played: Window, streams: FedStreams, player: Player, *, is_ahead: bool
+    ) -> None:
         self._loader = loader
         self._window = played
         self._streams = streams
         self._player = player
+        self._is_ahead = is_ahead
         self._index = {str(session.label): index for index, session in enumerate(played.sessions)}
         self.rows = 0
 
-    def load(self, asked: Asked) -> list[LoadedSession] | list[Tapes]:
-        """Return sessions ready to play: as many of those that were asked for as can be, the first at least. Where
-        streams are fed, what the repository has of each.
-        """
+    def first(self) -> Asked | None:
+        """What is loaded first."""
+        return self._after(0, 1)
+
+    def load(self, asked: Asked) -> Ready:
+        """Return sessions ready to play: as many of those that were asked for as can be, the first at least."""
         if asked.are_history:
-            return [self._loader.load_history(session) for session in asked.sessions]
+            return Ready([self._loader.load_history(session) for session in asked.sessions])
         if len(self._streams):
-            return [self._loader.load_beside_fed(session) for session in asked.sessions]
+            tapes = [self._loader.load_beside_fed(session) for session in asked.sessions]
+            return Ready(tapes, self._after(asked.place + len(tapes), 1))
         loaded = self._loader.load_several([self.bounded(session) for session in asked.sessions])
         self._player.foresee(loaded, self.rows)
-        return loaded
+        at_once = self._loader.at_once(loaded) if self._is_ahead else 1
+        return Ready(loaded, self._after(asked.place + len(loaded), at_once))
+
+    def _after(self, place: int, at_once: int) -> Asked | None:
+        sessions = self._window.sessions[place : place + at_once]
+        return Asked(sessions, place) if sessions else None
 
     def bounded(self, session: Session) -> Bounded:
         """A session, and what is delivered of it."""

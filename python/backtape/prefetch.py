@@ -16,33 +16,29 @@ _Value = TypeVar("_Value")
 class Prefetch(Generic[_Key, _Value]):
     """One value ahead, by key. What goes wrong while loading is raised where the value is taken, and nowhere else.
 
-    `source`: what the values come from, for messages. `timeout_s`: how long `take` waits, in seconds; None for ever. A
-    thread that is stuck inside `load` is left alone when the prefetch is stopped: it ends when `load` returns, and its
-    value is dropped.
+    `source`: what the values come from, for messages. `timeout_s`: how long `take` waits, in seconds; None for ever.
+    `follow`: which key comes after a value; it is begun when that value is taken. A thread that is stuck inside `load`
+    is left alone when the prefetch is stopped: it ends when `load` returns, and its value is dropped.
     """
 
-    def __init__(self, load: Callable[[_Key], _Value], *, name: str, source: str, timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        load: Callable[[_Key], _Value],
+        *,
+        name: str,
+        source: str,
+        timeout_s: float | None,
+        follow: Callable[[_Value], _Key | None] | None = None,
+    ) -> None:
         self._load = load
         self._name = name
         self._source = source
         self._timeout_s = timeout_s
+        self._follow = follow
         self._changed = threading.Condition()
         self._pending: _Job[_Key, _Value] | None = None
         self._threads: list[threading.Thread] = []
         self._stopped = False
-
-    def start(self, key: _Key) -> None:
-        """Begin to load a value, unless that is under way."""
-        with self._changed:
-            if self._stopped or (self._pending is not None and self._pending.key == key):
-                return
-            job: _Job[_Key, _Value] = _Job(key)
-            self._pending = job
-            thread = threading.Thread(target=self._work, args=(job,), name=self._name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
-            # A thread lets go of itself, and Python's callback for that is run by it: it would swallow a Ctrl-C here.
-            del thread
 
     def take(self, key: _Key) -> _Value | None:
         """Return the value of a key, loaded by now or waited for; None once stopped.
@@ -51,24 +47,30 @@ class Prefetch(Generic[_Key, _Value]):
             RepositoryTimeout: it did not come in time.
             Exception: whatever loading raised.
         """
-        self.start(key)
         with self._changed:
+            self._start(key)
             job = self._pending
 
             def has_come(seconds: float) -> bool:
                 return self._changed.wait_for(lambda: self._stopped or job is None or job.is_done, seconds)
 
+            if job is not None:
+                job.is_awaited = True
             came = wait_in_slices(has_come, self._timeout_s)
             if self._stopped or job is None:
                 return None
             if not came:
+                job.is_awaited = False
                 raise RepositoryTimeout(
                     f"{self._source} did not give {key} within {self._timeout_s} s; thread {self._name} is left waiting"
                     " for it. Look at the store, or allow it more time with timeout=... (0: for ever)",
                     repository=self._source,
                     seconds=self._timeout_s,
                 )
-            self._pending = None
+            if self._pending is job:
+                self._pending = None
+                if job.then is not None:
+                    self._start(job.then)
         if job.error is not None:
             raise job.error
         return job.value
@@ -85,20 +87,44 @@ class Prefetch(Generic[_Key, _Value]):
         with self._changed:
             return [thread for thread in self._threads if thread.is_alive()]
 
-    def _work(self, job: _Job[_Key, _Value]) -> None:
-        try:
-            job.value = self._load(job.key)
-        except BaseException as error:  # noqa: BLE001  # raised again where the value is taken
-            job.error = error
+    def _start(self, key: _Key) -> None:
+        """Begin to load a value, unless that is under way; the lock is held."""
+        if self._stopped or (self._pending is not None and self._pending.key == key):
+            return
+        job: _Job[_Key, _Value] = _Job(key)
+        self._pending = job
+        thread = threading.Thread(target=self._work, args=(job,), name=self._name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        # A thread lets go of itself, and Python's callback for that is run by it: it would swallow a Ctrl-C here.
+        del thread
+
+    def _work(self, job: _Job[_Key, _Value] | None) -> None:
+        while job is not None:
+            try:
+                job.value = self._load(job.key)
+                job.then = self._follow(job.value) if self._follow is not None else None
+            except BaseException as error:  # noqa: BLE001  # raised again where the value is taken
+                job.error = error
+            job = self._done(job)
+
+    def _done(self, job: _Job[_Key, _Value]) -> _Job[_Key, _Value] | None:
+        """Hand a value over. Who waits for it takes it in a while: what comes next is begun at once, and returned."""
         with self._changed:
             job.is_done = True
-            self._threads.remove(threading.current_thread())
             self._changed.notify_all()
+            if job.then is not None and job.is_awaited and not self._stopped:
+                self._pending = _Job(job.then)
+                return self._pending
+            self._threads.remove(threading.current_thread())
+            return None
 
 
 class _Job(Generic[_Key, _Value]):
     def __init__(self, key: _Key) -> None:
         self.key = key
+        self.is_awaited = False
         self.is_done = False
         self.value: _Value | None = None
+        self.then: _Key | None = None
         self.error: BaseException | None = None

@@ -68,7 +68,6 @@ class SessionLoader:
         self.tapes = _asked_for(repository, request, within_ns) if repository is not None else ()
         self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
         self._labels = LabelCheck(request, self.tapes)
-        self._loaded_at_once = 1
         self._empties: dict[tuple[Kind, ...], tuple[Tapes, tuple[tuple[Kind, int], ...]]] = {}
         self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
 
@@ -100,9 +99,9 @@ class SessionLoader:
         """What it was asked for."""
         return self._request
 
-    def at_once(self, before: LoadedSession) -> int:
-        """How many sessions like the one before are worth being loaded in one go: short ones, of tables or our own
-        files.
+    def at_once(self, before: Sequence[LoadedSession]) -> int:
+        """How many sessions are worth being loaded in one go after those that were before: short ones, of tables or our
+        own files.
 
         It is one where each is looked at by itself, for gaps to fill or for its label; and other repositories are never
         asked for more than the next one.
@@ -111,7 +110,7 @@ class SessionLoader:
         if is_alone or not isinstance(self._repository, MemoryRepository | FileRepository | StoreRepository):
             return 1
         sessions_max, bytes_max = _TABLES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE
-        return max(1, min(self._loaded_at_once * _GROWTH, sessions_max, bytes_max // max(before.bytes, 1)))
+        return max(1, min(len(before) * _GROWTH, sessions_max, bytes_max // max(before[-1].bytes, 1)))
 
     def load_several(self, asked: Sequence[Bounded]) -> list[LoadedSession]:
         """Return sessions that follow each other, ready to play: as many as can be, the first at least; see `load`."""
@@ -120,9 +119,7 @@ class SessionLoader:
             # Loaded by itself, each session shows whether the fault is its own.
             with contextlib.suppress(Exception):
                 self._load_together(asked, found)
-        found = found or [self.load(asked[0])]
-        self._loaded_at_once = len(found)
-        return found
+        return found or [self.load(asked[0])]
 
     def _load_together(self, asked: Sequence[Bounded], found: list[LoadedSession]) -> None:
         within = asked[0].session.range[0], asked[-1].session.range[1]

@@ -155,12 +155,7 @@ impl State {
         if job.rows() <= FEW_ROWS {
             return Planned::Done(job.done(&mut self.tiles));
         }
-        if self.ahead.is_none() {
-            self.ahead = Ahead::new("backtape-plan", THREADS, Job::done).ok();
-        }
-        let Some(ahead) = &self.ahead else {
-            return Planned::Done(job.done(&mut self.tiles));
-        };
+        let ahead = self.ahead.get_or_insert_with(|| Ahead::new("backtape-plan", THREADS, Job::done));
         ahead.begin(job).map_or_else(|job| Planned::Done(job.done(&mut self.tiles)), Planned::Begun)
     }
 }
