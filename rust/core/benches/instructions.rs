@@ -65,7 +65,7 @@ fn key(kind: Kind, symbol: usize) -> TapeKey {
 fn raw(kind: Kind, stamps: Vec<i64>) -> RawRows {
     let column = || ((0..stamps.len()).map(|row| 100.0 + (row % 7) as f64).collect(), None);
     let values = kind.columns().iter().map(|_| column()).collect();
-    RawRows { numbers: RowNumbers::From(0), ts_ns: (stamps.into(), None), values }
+    RawRows { ordered_ns: None, numbers: RowNumbers::From(0), ts_ns: (stamps.into(), None), values }
 }
 
 fn checked(kind: Kind, symbol: usize, stamps: Vec<i64>) -> Checked {

@@ -44,7 +44,7 @@ fn key(kind: Kind, symbol: usize) -> TapeKey {
 fn raw(kind: Kind, stamps: Vec<i64>) -> RawRows {
     let column = || (vec![100.0; stamps.len()].into(), None);
     let values = kind.columns().iter().map(|_| column()).collect();
-    RawRows { numbers: RowNumbers::From(0), ts_ns: (stamps.into(), None), values }
+    RawRows { ordered_ns: None, numbers: RowNumbers::From(0), ts_ns: (stamps.into(), None), values }
 }
 
 fn merging(criterion: &mut Criterion) {

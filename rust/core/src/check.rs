@@ -43,6 +43,9 @@ pub struct RawRows {
     pub numbers: RowNumbers,
     /// Stamps, and which of them are null.
     pub ts_ns: (ScalarBuffer<i64>, Option<NullBuffer>),
+    /// The interval of bars whose stamps these are for sure: multiples of it, each later than the one before. 0 where they are
+    /// known not to fall, as those of other rows may not. `None` where nothing is known.
+    pub ordered_ns: Option<i64>,
     /// Number columns, and which of their values are null.
     pub values: Vec<(ScalarBuffer<f64>, Option<NullBuffer>)>,
 }
@@ -242,6 +245,7 @@ mod tests {
         let mut columns = [2.0, 3.0, 1.0, 2.5, 10.0].map(|value| vec![value; ts_ns.len()]);
         edit(&mut columns);
         RawRows {
+            ordered_ns: None,
             numbers: RowNumbers::From(0),
             ts_ns: (ts_ns.to_vec().into(), None),
             values: columns.into_iter().map(|column| (column.into(), None)).collect(),
@@ -281,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_is_known_spares_the_look_and_that_of_other_rows_does_not() {
+        let passes = |ordered_ns| {
+            let falling = RawRows { ordered_ns, ..bars(&[MINUTE, 0], |_| ()) };
+            check(&key(Kind::Bar), &"file".into(), falling, OnBadRows::Raise).is_ok()
+        };
+        let known = [None, Some(0), Some(5 * MINUTE), Some(MINUTE)];
+        assert_eq!(known.map(passes), [false, false, false, true]);
+    }
+
+    #[test]
     fn an_identical_bar_is_a_duplicate_and_an_identical_trade_is_not() {
         let checked = check(&key(Kind::Bar), &"f".into(), bars(&[0, 0, MINUTE], |_| ()), OnBadRows::Raise);
         let checked = checked.expect("duplicates are no fault");
@@ -288,6 +302,7 @@ mod tests {
         assert!(matches!(checked.dropped[0].why, Why::Duplicate));
 
         let trades = RawRows {
+            ordered_ns: None,
             numbers: RowNumbers::From(0),
             ts_ns: (vec![5, 5].into(), None),
             values: vec![(vec![1.0, 1.0].into(), None), (vec![2.0, 2.0].into(), None)],
@@ -305,6 +320,7 @@ mod tests {
                 let values: Vec<f64> =
                     (0..columns).map(|c| numbers[drawn / numbers.len().pow(c as u32) % numbers.len()]).collect();
                 let raw = RawRows {
+                    ordered_ns: None,
                     numbers: RowNumbers::From(0),
                     ts_ns: (vec![ts_ns].into(), None),
                     values: values.iter().map(|&value| (vec![value].into(), None)).collect(),
@@ -332,6 +348,7 @@ mod tests {
     fn an_absent_side_is_nan_with_size_zero() {
         let nulls = || Some(NullBuffer::from(vec![true, false]));
         let raw = RawRows {
+            ordered_ns: None,
             numbers: RowNumbers::From(0),
             ts_ns: (vec![1, 2].into(), None),
             values: vec![

@@ -3,7 +3,7 @@
 
 use crate::check::RawRows;
 use crate::key::{COLUMNS_MAX, Kind, TapeKey};
-use crate::steps::{ascend, ascend_on_grid};
+use crate::steps::{ascend, steps};
 use arrow_buffer::NullBuffer;
 use std::slice;
 
@@ -26,11 +26,12 @@ pub(crate) fn clean(key: &TapeKey, raw: &RawRows) -> Option<Signs> {
     let no_null = no_nulls(ts_nulls.as_ref()) && raw.values.iter().all(|(_, nulls)| no_nulls(nulls.as_ref()));
     let columns: Vec<&[f64]> = raw.values.iter().map(|(column, _)| &**column).collect();
     let is_plain = |number: usize| are_plain(raw.values[number].0.inner().typed_data());
-    (no_null && is_ordered(key, ts)).then(|| clean_values(key, &columns, is_plain))?
+    let is_ordered = || raw.ordered_ns == Some(key.interval_ns) || is_ordered(key, ts);
+    (no_null && is_ordered()).then(|| clean_values(key, &columns, is_plain))?
 }
 
 fn is_ordered(key: &TapeKey, ts_ns: &[i64]) -> bool {
-    if key.kind == Kind::Bar { ascend_on_grid(ts_ns, key.interval_ns) } else { ascend(ts_ns) }
+    if key.kind == Kind::Bar { steps(ts_ns, key.interval_ns).on_grid } else { ascend(ts_ns) }
 }
 
 /// Whether one row would pass [`check`](crate::check::check) as it is. `values`: its numbers in the order of [`Kind::columns`].

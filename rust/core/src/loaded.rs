@@ -275,7 +275,7 @@ pub(crate) mod tests {
             let ts: Vec<i64> = minutes.iter().map(|minute| minute * MINUTE).collect();
             let column: Vec<f64> = (0..ts.len()).map(|row| row as f64 + 1.0).collect();
             let values = kind.columns().iter().map(|_| (column.clone().into(), None)).collect();
-            let raw = RawRows { numbers: RowNumbers::From(0), ts_ns: (ts.into(), None), values };
+            let raw = RawRows { ordered_ns: None, numbers: RowNumbers::From(0), ts_ns: (ts.into(), None), values };
             let added = tapes.add(&key(*kind, symbol), &"test".into(), raw, OnBadRows::Raise, SameKey::Join);
             added.expect("good rows");
         }

@@ -2,7 +2,7 @@
 //! look.
 
 /// So many steps are looked at together.
-const BLOCK: usize = 64;
+const BLOCK: usize = 32;
 
 /// Stamps in blocks, each with the first one of the next.
 fn blocks(ts_ns: &[i64]) -> impl Iterator<Item = &[i64]> {
@@ -21,15 +21,6 @@ fn all_steps_are(block: &[i64], step_ns: i64) -> bool {
     odd == 0 && block.first() < block.last()
 }
 
-/// Whether stamps are multiples of an interval, each later than the one before.
-pub(crate) fn ascend_on_grid(ts_ns: &[i64], interval_ns: i64) -> bool {
-    // A division costs more than all other looks at a stamp together.
-    let whole = |ns: i64| ns == interval_ns || ns.cast_unsigned().is_multiple_of(interval_ns.cast_unsigned());
-    let fit = |block: &[i64]| pairs(block).all(|(before, ts)| before < ts && whole(ts.wrapping_sub(before)));
-    ts_ns.first().is_none_or(|first| first % interval_ns == 0)
-        && blocks(ts_ns).all(|block| all_steps_are(block, interval_ns) || fit(block))
-}
-
 /// Whether no stamp is earlier than the one before.
 pub fn ascend(ts_ns: &[i64]) -> bool {
     // Of stamps from 1970 on no difference wraps.
@@ -38,20 +29,36 @@ pub fn ascend(ts_ns: &[i64]) -> bool {
     signs >= 0 || ts_ns.is_sorted()
 }
 
-/// How many stamps follow the one before by `step_ns`, and whether one is earlier than that.
-pub fn count_steps(ts_ns: &[i64], step_ns: i64) -> (usize, bool) {
-    let (mut equal, mut falls) = (0, false);
+/// What the steps from stamp to stamp are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    /// How many are of the length that was asked for.
+    pub equal: usize,
+    /// Whether one goes back.
+    pub falls: bool,
+    /// Whether all stamps are multiples of that length, each later than the one before.
+    pub on_grid: bool,
+}
+
+/// What the steps from stamp to stamp are like, beside `step_ns`.
+pub fn steps(ts_ns: &[i64], step_ns: i64) -> Steps {
+    // A division costs more than all other looks at a stamp together.
+    let is_whole = |ns: i64| ns == step_ns || ns.cast_unsigned().is_multiple_of(step_ns.cast_unsigned());
+    let starts_on_grid = ts_ns.first().is_none_or(|first| first % step_ns == 0);
+    let mut told = Steps { equal: 0, falls: false, on_grid: starts_on_grid };
     for block in blocks(ts_ns) {
         if all_steps_are(block, step_ns) {
-            equal += block.len() - 1;
+            told.equal += block.len() - 1;
             continue;
         }
         for (before, ts) in pairs(block) {
-            equal += usize::from(ts.wrapping_sub(before) == step_ns);
-            falls |= ts < before;
+            let step = ts.wrapping_sub(before);
+            told.equal += usize::from(step == step_ns);
+            told.falls |= ts < before;
+            told.on_grid &= before < ts && is_whole(step);
         }
     }
-    (equal, falls)
+    told
 }
 
 #[cfg(test)]
@@ -81,10 +88,10 @@ mod tests {
             let slow = |fits: fn(i64, i64) -> bool| ts.windows(2).filter(|pair| fits(pair[0], pair[1])).count();
             let falls = slow(|before, ts| ts < before);
             let all_ascend = slow(|before, ts| before < ts) == ts.len().saturating_sub(1);
-            prop_assert_eq!(ascend_on_grid(ts, STEP), all_ascend && ts.iter().all(|ts| ts % STEP == 0));
             prop_assert_eq!(ascend(ts), falls == 0);
             let equal = slow(|before, ts| ts.wrapping_sub(before) == STEP);
-            prop_assert_eq!(count_steps(ts, STEP), (equal, falls > 0));
+            let on_grid = all_ascend && ts.iter().all(|ts| ts % STEP == 0);
+            prop_assert_eq!(steps(ts, STEP), Steps { equal, falls: falls > 0, on_grid });
         }
     }
 }

@@ -271,7 +271,7 @@ mod tests {
     fn raw(minutes: &[i64], price: f64) -> RawRows {
         let ts: Vec<i64> = minutes.iter().map(|minute| minute * MINUTE).collect();
         let values = (0..5).map(|_| (vec![price; ts.len()].into(), None)).collect();
-        RawRows { numbers: RowNumbers::From(0), ts_ns: (ts.into(), None), values }
+        RawRows { ordered_ns: None, numbers: RowNumbers::From(0), ts_ns: (ts.into(), None), values }
     }
 
     fn minutes(pieces: &[(&str, &[i64], f64)]) -> Result<(Vec<i64>, usize)> {

@@ -113,7 +113,7 @@ fn part_of(raw: &RawRows, from: usize, len: usize, numbers: RowNumbers) -> RawRo
         (values.slice(from, len), nulls.as_ref().map(|nulls| nulls.slice(from, len)))
     }
     let values = raw.values.iter().map(|column| part(column, from, len)).collect();
-    RawRows { numbers, ts_ns: part(&raw.ts_ns, from, len), values }
+    RawRows { ordered_ns: None, numbers, ts_ns: part(&raw.ts_ns, from, len), values }
 }
 
 /// The rows of a batch that are all of one symbol.
@@ -211,6 +211,7 @@ impl Columns {
             (column.values().clone(), column.nulls().cloned())
         };
         RawRows {
+            ordered_ns: None,
             numbers,
             ts_ns: (ts.values().clone(), ts.nulls().cloned()),
             values: self.values.iter().map(number).collect(),

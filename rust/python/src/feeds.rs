@@ -106,7 +106,7 @@ impl Feeds {
             return Err(plain(py, "SchemaError", &message));
         }
         let values = values.into_iter().map(|value| (vec![value].into(), None)).collect();
-        let raw = RawRows { numbers: RowNumbers::From(0), ts_ns: (vec![ts_ns].into(), None), values };
+        let raw = RawRows { ordered_ns: None, numbers: RowNumbers::From(0), ts_ns: (vec![ts_ns].into(), None), values };
         let checked = check(&key, &Arc::from("feed"), raw, self.on_bad).map_err(|error| to_python(py, &error))?;
         put(py, |at_most| self.queues.feed(number, &checked, at_most))
     }

@@ -11,11 +11,12 @@ use arrow_schema::{ArrowError, DataType, TimeUnit};
 use arrow_select::concat::concat;
 use backtape_core::check::{RawRows, RowNumbers};
 use backtape_core::key::Kind;
-use backtape_core::steps::{ascend, count_steps};
+use backtape_core::steps::{ascend, steps};
 use backtape_engine::threads::in_halves;
 use pyo3::prelude::*;
 use pyo3_arrow::PyArrayReader;
 use pyo3_arrow::ffi::ArrayReader;
+use std::sync::OnceLock;
 
 const STAMP: &str = "timestamp[ns, UTC]";
 const NUMBER: &str = "float64";
@@ -27,7 +28,28 @@ const PIECE_IN_ROWS: usize = 64;
 #[pyclass(frozen, module = "backtape._core")]
 pub(crate) struct HandedTables {
     pub(crate) kind: Kind,
-    pub(crate) tables: Vec<RawRows>,
+    tables: Vec<RawRows>,
+    /// What their stamps tell, once somebody has asked: then the door need not look at them again.
+    stamps: OnceLock<Vec<Option<Stamps>>>,
+}
+
+impl HandedTables {
+    pub(crate) fn rows(&self, place: usize) -> usize {
+        self.tables[place].ts_ns.0.len()
+    }
+
+    /// A table for the door.
+    pub(crate) fn table(&self, place: usize) -> RawRows {
+        let stamps = self.stamps.get().and_then(|stamps| stamps[place]);
+        RawRows { ordered_ns: stamps.and_then(|stamps| stamps.ordered_ns), ..self.tables[place].clone() }
+    }
+}
+
+/// What the stamps of a table tell.
+#[derive(Clone, Copy)]
+struct Stamps {
+    facts: StampFacts,
+    ordered_ns: Option<i64>,
 }
 
 /// Of a column of stamps: the lowest, the highest, how many there are, of bars how many steps between them are one minute,
@@ -48,14 +70,17 @@ impl HandedTables {
             let columns = in_halves(&columns, |_| rows.len() * PIECE_IN_ROWS, read);
             Ok(tables(&columns.into_iter().collect::<Result<Vec<_>, Unreadable>>()?))
         });
-        Ok(Self { kind, tables: tables.map_err(|fault| unreadable(py, fault, "a table"))? })
+        let tables = tables.map_err(|fault| unreadable(py, fault, "a table"))?;
+        Ok(Self { kind, tables, stamps: OnceLock::new() })
     }
 
     /// What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, of bars how many steps
     /// between them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
     fn stamp_facts(&self, py: Python<'_>) -> Vec<Option<StampFacts>> {
-        let facts = |some: &[RawRows]| some.iter().map(|table| facts_of_stamps(self.kind, &table.ts_ns)).collect();
-        py.out(|| in_halves(&self.tables, |table| table.ts_ns.0.len(), facts))
+        let told = |some: &[RawRows]| some.iter().map(|table| stamps(self.kind, &table.ts_ns)).collect();
+        let told = || in_halves(&self.tables, |table| table.ts_ns.0.len(), told);
+        let told = py.out(|| self.stamps.get_or_init(told));
+        told.iter().map(|stamps| stamps.map(|stamps| stamps.facts)).collect()
     }
 }
 
@@ -93,6 +118,7 @@ fn tables(columns: &[Vec<ArrayRef>]) -> Vec<RawRows> {
         return Vec::new();
     };
     let table = |(place, ts_ns): (usize, &ArrayRef)| RawRows {
+        ordered_ns: None,
         numbers: RowNumbers::From(0),
         ts_ns: values::<TimestampNanosecondType>(ts_ns),
         values: numbers.iter().map(|column| values::<Float64Type>(&column[place])).collect(),
@@ -132,14 +158,20 @@ impl Pieces {
     }
 }
 
-fn facts_of_stamps(kind: Kind, (ts_ns, nulls): &Values<i64>) -> Option<StampFacts> {
+fn stamps(kind: Kind, (ts_ns, nulls): &Values<i64>) -> Option<Stamps> {
     const MINUTE_NS: i64 = 60_000_000_000;
     if nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0) {
         return None;
     }
-    let (minutes, falls) = if kind == Kind::Bar { count_steps(ts_ns, MINUTE_NS) } else { (0, !ascend(ts_ns)) };
+    let (minutes, falls, ordered_ns) = if kind == Kind::Bar {
+        let told = steps(ts_ns, MINUTE_NS);
+        (told.equal, told.falls, told.on_grid.then_some(MINUTE_NS))
+    } else {
+        let ascend = ascend(ts_ns);
+        (0, !ascend, ascend.then_some(0))
+    };
     let (first, last) = (*ts_ns.first()?, *ts_ns.last()?);
     let bounds = || ts_ns.iter().fold((i64::MAX, i64::MIN), |(low, high), &ts| (low.min(ts), high.max(ts)));
     let (lowest_ns, highest_ns) = if falls { bounds() } else { (first, last) };
-    Some((lowest_ns, highest_ns, ts_ns.len(), minutes, falls))
+    Some(Stamps { facts: (lowest_ns, highest_ns, ts_ns.len(), minutes, falls), ordered_ns })
 }

@@ -165,13 +165,13 @@ impl Tapes {
     ) -> PyResult<()> {
         let on_bad = on_bad_of(py, on_bad_rows)?;
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
-        let HandedTables { kind, tables } = tables.get();
+        let tables = tables.get();
         let added = py.out(|| {
-            let rows = |(place, ..): &(usize, String, String)| tables[*place].ts_ns.0.len();
+            let rows = |(place, ..): &(usize, String, String)| tables.rows(*place);
             let checked = check_all(&pieces, rows, |(place, symbol, source)| {
-                let key = TapeKey { kind: *kind, interval_ns, symbol: symbol.as_str().into() };
+                let key = TapeKey { kind: tables.kind, interval_ns, symbol: symbol.as_str().into() };
                 let source: Arc<str> = source.as_str().into();
-                let checked = check_piece(&key, &source, tables[*place].clone(), on_bad)?;
+                let checked = check_piece(&key, &source, tables.table(*place), on_bad)?;
                 Ok((key, source, checked))
             });
             self.put_all(checked, same_key)
