@@ -58,15 +58,21 @@ def test_a_fault_is_raised_where_its_session_is_reached_and_not_before(odd: int)
     assert caught.value.session == DAYS[odd].label
 
 
-def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: object) -> list[int]:
-    """How many sessions were loaded in each go of a replay."""
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many sessions are loaded in each go from now on."""
     counts: list[int] = []
 
-    def counted(asked: Sequence[object], *arguments: object, **more: object) -> object:
+    def load(asked: Sequence[object], *arguments: object, **more: object) -> object:
         counts.append(len(asked))
         return load_sessions(asked, *arguments, **more)  # type: ignore[arg-type]  # as it was called
 
-    monkeypatch.setattr("backtape.session.load_sessions", counted)
+    monkeypatch.setattr("backtape.session.load_sessions", load)
+    return counts
+
+
+def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: object) -> list[int]:
+    """How many sessions were loaded in each go of a replay."""
+    counts = counted(monkeypatch)
     played_all = backtape.replay(given, **settings)  # type: ignore[arg-type]
     symbols = len(given) if isinstance(given, dict) else 1
     assert played_all.to_arrow().num_rows == symbols * sum(BARS) + 2 * len(DAYS)
@@ -87,10 +93,37 @@ def test_only_so_many_bytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch
     given = {"IBM": bars()}
     backtape.ingest(given, tmp_path / "store")
     session_bytes = BARS[0] * 48 + 16  # a bar; the session's open and close
-    monkeypatch.setattr("backtape.session._TABLES_AT_ONCE", (64, 9 * session_bytes))
+    monkeypatch.setattr("backtape.session._BYTES_AT_ONCE", 9 * session_bytes)
     monkeypatch.setattr("backtape.session._FILES_AT_ONCE", (16, 6 * session_bytes))
     assert loaded_at_once(monkeypatch, given)[:4] == [1, 4, 9, 9]
     assert loaded_at_once(monkeypatch, tmp_path / "store")[:4] == [1, 4, 6, 6]
+
+
+def loaded_ahead(monkeypatch: pytest.MonkeyPatch, given: object, session: int, **settings: object) -> int:
+    """How many sessions after this one are loaded when its first event was taken, and nothing more is."""
+    counts = counted(monkeypatch)
+    replay = backtape.replay(given, **settings)  # type: ignore[arg-type]  # as it was called
+    opens = (event for event in replay if isinstance(event, backtape.SessionOpen))
+    assert next(islice(opens, session - 1, None)).ts == DAYS[session - 1].open
+    for thread in replay.coordinator.threads():
+        thread.join()
+    replay.stop()
+    return sum(counts) - session
+
+
+def test_who_takes_few_sessions_has_few_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = {"IBM": bars()}
+    backtape.ingest(given, tmp_path / "store")
+    session_bytes = BARS[0] * 48 + 16
+    monkeypatch.setattr("backtape.session._BYTES_AT_ONCE", 4 * session_bytes)
+    monkeypatch.setattr("backtape.session._FILES_AT_ONCE", (4, 64 << 20))
+    assert [loaded_ahead(monkeypatch, given, session) for session in (1, 2)] == [4, 3 + 20]
+    assert [loaded_ahead(monkeypatch, given, session, fill=given) for session in (1, 2)] == [1, 1]
+    assert [loaded_ahead(monkeypatch, tmp_path / "store", session) for session in (1, 2)] == [4, 3 + 4]
+    for sessions_max, bytes_max in ((9, 64 << 20), (64, 9 * session_bytes)):
+        monkeypatch.setattr("backtape.session._TABLES_AHEAD", (sessions_max, bytes_max))
+        assert loaded_ahead(monkeypatch, given, 2) == 3 + 12, "two goes are less than the most, the third is the last"
+    assert loaded_ahead(monkeypatch, given, 2, prefetch=False) == 0
 
 
 def test_of_several_sessions_those_before_a_damaged_one_are_played(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ class Flow:
             name="backtape-prefetch",
             source=source,
             timeout_s=pacing.timeout_s,
-            follow=attrgetter("then") if pacing.prefetch else None,
+            follow=attrgetter("then"),
+            has_room=self._loading.has_room,
         )
 
     def stop(self) -> None:

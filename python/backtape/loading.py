@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backtape._core import LoadedSession, Player, Tapes
@@ -28,10 +29,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Ready:
-    """Sessions ready to play; where streams are fed, what the repository has of each. `then`: what comes after them."""
+    """Sessions ready to play; where streams are fed, what the repository has of each. `asked`: what was asked for,
+    of which these are the first. `then`: what comes after them.
+    """
 
+    asked: Asked
     parts: list[LoadedSession] | list[Tapes]
     then: Asked | None = None
+    bytes: int = 0
 
 
 class Loading:
@@ -60,14 +65,21 @@ class Loading:
     def load(self, asked: Asked) -> Ready:
         """Return sessions ready to play: as many of those that were asked for as can be, the first at least."""
         if asked.are_history:
-            return Ready([self._loader.load_history(session) for session in asked.sessions])
+            return Ready(asked, [self._loader.load_history(session) for session in asked.sessions])
         if len(self._streams):
             tapes = [self._loader.load_beside_fed(session) for session in asked.sessions]
-            return Ready(tapes, self._after(asked.place + len(tapes), 1))
+            return Ready(asked, tapes, self._after(asked.place + len(tapes), 1))
         loaded = self._loader.load_several([self.bounded(session) for session in asked.sessions])
         self._player.foresee(loaded, self.rows)
-        at_once = self._loader.at_once(loaded) if self._is_ahead else 1
-        return Ready(loaded, self._after(asked.place + len(loaded), at_once))
+        then = self._after(asked.place + len(loaded), self._loader.at_once(loaded) if self._is_ahead else 1)
+        return Ready(asked, loaded, then, sum(session.bytes for session in loaded))
+
+    def has_room(self, waiting: Sequence[Ready]) -> bool:
+        """Whether more sessions are loaded while these wait to be played."""
+        if not waiting or not self._is_ahead:
+            return self._is_ahead
+        sessions, size = sum(len(ready.parts) for ready in waiting), sum(ready.bytes for ready in waiting)
+        return self._loader.has_room(sessions, size, taken=waiting[0].asked.place)
 
     def _after(self, place: int, at_once: int) -> Asked | None:
         sessions = self._window.sessions[place : place + at_once]

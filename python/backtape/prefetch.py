@@ -1,9 +1,10 @@
-"""Loads the next session on a thread of its own while the current one plays."""
+"""Loads the next sessions on a thread of its own while the current one plays."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from backtape.errors import RepositoryTimeout
@@ -14,11 +15,13 @@ _Value = TypeVar("_Value")
 
 
 class Prefetch(Generic[_Key, _Value]):
-    """One value ahead, by key. What goes wrong while loading is raised where the value is taken, and nowhere else.
+    """Values ahead of who takes them, by key. What goes wrong while loading is raised where the value is taken, and
+    nowhere else.
 
     `source`: what the values come from, for messages. `timeout_s`: how long `take` waits, in seconds; None for ever.
-    `follow`: which key comes after a value; it is begun when that value is taken. A thread that is stuck inside `load`
-    is left alone when the prefetch is stopped: it ends when `load` returns, and its value is dropped.
+    `follow`: which key comes after a value. `has_room`: whether more is loaded while these values wait to be taken; the
+    lock is held. A thread that is stuck inside `load` is left alone when the prefetch is stopped: it ends when `load`
+    returns, and its value is dropped.
     """
 
     def __init__(
@@ -28,15 +31,17 @@ class Prefetch(Generic[_Key, _Value]):
         name: str,
         source: str,
         timeout_s: float | None,
-        follow: Callable[[_Value], _Key | None] | None = None,
+        follow: Callable[[_Value], _Key | None] = lambda _: None,
+        has_room: Callable[[Sequence[_Value]], bool] = lambda waiting: not waiting,
     ) -> None:
         self._load = load
         self._name = name
         self._source = source
         self._timeout_s = timeout_s
         self._follow = follow
+        self._has_room = has_room
         self._changed = threading.Condition()
-        self._pending: _Job[_Key, _Value] | None = None
+        self._ahead: deque[_Job[_Key, _Value]] = deque()
         self._threads: list[threading.Thread] = []
         self._stopped = False
 
@@ -48,16 +53,17 @@ class Prefetch(Generic[_Key, _Value]):
             Exception: whatever loading raised.
         """
         with self._changed:
-            self._start(key)
-            job = self._pending
-
-            def has_come(seconds: float) -> bool:
-                return self._changed.wait_for(lambda: self._stopped or job is None or job.is_done, seconds)
-
-            if job is not None:
-                job.is_awaited = True
-            came = wait_in_slices(has_come, self._timeout_s)
-            if self._stopped or job is None:
+            if self._stopped:
+                return None
+            if not self._ahead or self._ahead[0].key != key:
+                self._ahead.clear()
+                self._start(key)
+            job = self._ahead[0]
+            job.is_awaited = True
+            came = wait_in_slices(
+                lambda seconds: self._changed.wait_for(lambda: self._stopped or job.is_done, seconds), self._timeout_s
+            )
+            if self._stopped:
                 return None
             if not came:
                 job.is_awaited = False
@@ -67,10 +73,10 @@ class Prefetch(Generic[_Key, _Value]):
                     repository=self._source,
                     seconds=self._timeout_s,
                 )
-            if self._pending is job:
-                self._pending = None
-                if job.then is not None:
-                    self._start(job.then)
+            last = self._ahead[-1]
+            self._ahead.popleft()
+            if last.is_done and (then := self._next(last)) is not None:
+                self._start(then)
         if job.error is not None:
             raise job.error
         return job.value
@@ -79,7 +85,7 @@ class Prefetch(Generic[_Key, _Value]):
         """Wake whoever waits; nothing more is loaded."""
         with self._changed:
             self._stopped = True
-            self._pending = None
+            self._ahead.clear()
             self._changed.notify_all()
 
     def threads(self) -> list[threading.Thread]:
@@ -87,12 +93,15 @@ class Prefetch(Generic[_Key, _Value]):
         with self._changed:
             return [thread for thread in self._threads if thread.is_alive()]
 
+    def _next(self, last: _Job[_Key, _Value]) -> _Key | None:
+        """What is loaded after what was loaded last; the lock is held."""
+        waiting = [job.value for job in self._ahead if not job.is_awaited and job.value is not None]
+        return last.then if last.then is not None and self._has_room(waiting) else None
+
     def _start(self, key: _Key) -> None:
-        """Begin to load a value, unless that is under way; the lock is held."""
-        if self._stopped or (self._pending is not None and self._pending.key == key):
-            return
+        """Begin to load a value; the lock is held."""
         job: _Job[_Key, _Value] = _Job(key)
-        self._pending = job
+        self._ahead.append(job)
         thread = threading.Thread(target=self._work, args=(job,), name=self._name, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -103,19 +112,19 @@ class Prefetch(Generic[_Key, _Value]):
         while job is not None:
             try:
                 job.value = self._load(job.key)
-                job.then = self._follow(job.value) if self._follow is not None else None
+                job.then = self._follow(job.value)
             except BaseException as error:  # noqa: BLE001  # raised again where the value is taken
                 job.error = error
             job = self._done(job)
 
     def _done(self, job: _Job[_Key, _Value]) -> _Job[_Key, _Value] | None:
-        """Hand a value over. Who waits for it takes it in a while: what comes next is begun at once, and returned."""
+        """Hand a value over. What comes next is returned, if it is begun: who waits for a value takes it in a while."""
         with self._changed:
             job.is_done = True
             self._changed.notify_all()
-            if job.then is not None and job.is_awaited and not self._stopped:
-                self._pending = _Job(job.then)
-                return self._pending
+            if self._ahead and self._ahead[-1] is job and (then := self._next(job)) is not None:
+                self._ahead.append(_Job(then))
+                return self._ahead[-1]
             self._threads.remove(threading.current_thread())
             return None
 

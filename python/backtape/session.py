@@ -22,8 +22,12 @@ from backtape.repositories.store import StoreRepository
 from backtape.request import Request
 
 _ALWAYS = (-(2**63), 2**63 - 1)
-_TABLES_AT_ONCE = 64, 64 << 20
-"""Sessions of tables that are loaded in one go, and bytes: but for derived bars they are views of the tables."""
+_TABLES_AHEAD = 64, 64 << 20
+"""Sessions of tables that are loaded and wait to be played, and bytes: but for derived bars they are views of the
+tables.
+"""
+_BYTES_AT_ONCE = 8 << 20
+"""Of tables, loaded in one go: none of it is played before all of it is there."""
 _FILES_AT_ONCE = 16, 6 << 20
 """Sessions of files, and bytes: as many must come within the time that one may take."""
 _GROWTH = 4
@@ -106,11 +110,24 @@ class SessionLoader:
         It is one where each is looked at by itself, for gaps to fill or for its label; and other repositories are never
         asked for more than the next one.
         """
-        is_alone = self._filler is not None or self._labels.asks
-        if is_alone or not isinstance(self._repository, MemoryRepository | FileRepository | StoreRepository):
+        if self._is_alone or not isinstance(self._repository, MemoryRepository | FileRepository | StoreRepository):
             return 1
-        sessions_max, bytes_max = _TABLES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE
+        bytes_max = _BYTES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE[1]
+        sessions_max = (_TABLES_AHEAD if self._resident is not None else _FILES_AT_ONCE)[0]
         return max(1, min(len(before) * _GROWTH, sessions_max, bytes_max // max(before[-1].bytes, 1)))
+
+    def has_room(self, sessions: int, size: int, *, taken: int) -> bool:
+        """Whether more sessions may be loaded while so many of so many bytes wait and so many were taken: of tables,
+        which are there anyway.
+        """
+        sessions_max, bytes_max = _TABLES_AHEAD
+        may_go_on = self._resident is not None and not self._is_alone
+        return may_go_on and sessions < min(taken * _GROWTH, sessions_max) and size < bytes_max
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether each session is looked at by itself."""
+        return self._filler is not None or self._labels.asks
 
     def load_several(self, asked: Sequence[Bounded]) -> list[LoadedSession]:
         """Return sessions that follow each other, ready to play: as many as can be, the first at least; see `load`."""

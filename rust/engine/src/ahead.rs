@@ -1,10 +1,10 @@
 //! Work that is done ahead, on threads of its own, while the result of the piece before is used.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
 type Outcome<Done> = Result<Done, Box<dyn Any + Send>>;
@@ -12,13 +12,46 @@ type Order<Job, Done> = (Job, Sender<Outcome<Done>>);
 
 /// Threads that do pieces of work, in the order in which they are begun. They end when this is dropped.
 pub struct Ahead<Job, Done> {
-    jobs: Sender<Order<Job, Done>>,
+    todo: Arc<Todo<Job, Done>>,
     /// Starts one more thread.
     spawn: Box<dyn Fn() -> std::io::Result<()> + Send>,
     threads: usize,
     threads_max: usize,
-    /// Pieces of work that nobody is done with.
-    under_way: Arc<AtomicUsize>,
+}
+
+/// Work that was begun and that nobody has taken.
+struct Todo<Job, Done> {
+    list: Mutex<List<Job, Done>>,
+    /// A piece of work wakes one thread. What wakes up for nothing takes a processor from those who have something to do.
+    more: Condvar,
+}
+
+struct List<Job, Done> {
+    orders: VecDeque<Order<Job, Done>>,
+    /// Threads that have no work.
+    idle: usize,
+    is_over: bool,
+}
+
+impl<Job, Done> Todo<Job, Done> {
+    fn list(&self) -> MutexGuard<'_, List<Job, Done>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next piece of work, once there is one; `None` when nothing is left and nothing more comes.
+    fn next(&self) -> Option<Order<Job, Done>> {
+        let mut list = self.list();
+        loop {
+            if let Some(order) = list.orders.pop_front() {
+                list.idle -= 1;
+                return Some(order);
+            }
+            if list.is_over {
+                return None;
+            }
+            list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 /// A piece of work that was begun. What it works on is dropped by whoever drops this, which waits for it: it may belong to
@@ -32,32 +65,30 @@ pub struct Begun<Done> {
 }
 
 impl<Job: Send + 'static, Done: Send + 'static> Ahead<Job, Done> {
-    /// At most so many threads of this name. One is started when work is begun and all others have some: what wakes up for
-    /// nothing takes a processor from those who have something to do. Each has a scratch of its own, which it uses again.
+    /// At most so many threads of this name. One is started when work is begun and all others have some. Each has a scratch of
+    /// its own, which it uses again.
     pub fn new<Scratch: Default + 'static>(
         name: &'static str,
         threads_max: usize,
         work: fn(Job, &mut Scratch) -> Done,
     ) -> Self {
-        let (jobs, todo) = channel::<Order<Job, Done>>();
-        let (todo, under_way) = (Arc::new(Mutex::new(todo)), Arc::new(AtomicUsize::new(0)));
-        let left = Arc::clone(&under_way);
+        let list = List { orders: VecDeque::new(), idle: 0, is_over: false };
+        let todo = Arc::new(Todo { list: Mutex::new(list), more: Condvar::new() });
+        let shared = Arc::clone(&todo);
         let spawn = move || {
-            let (todo, under_way) = (Arc::clone(&todo), Arc::clone(&left));
-            // Whoever holds the lock waits for work; the others wait for the lock.
-            let next = move || todo.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+            let todo = Arc::clone(&shared);
             let run = move || {
                 let mut scratch = Scratch::default();
-                while let Some((job, done)) = next() {
+                while let Some((job, done)) = todo.next() {
                     let outcome = catch_unwind(AssertUnwindSafe(|| work(job, &mut scratch)));
-                    under_way.fetch_sub(1, Ordering::Relaxed);
+                    todo.list().idle += 1;
                     // Nobody waits for what was given up.
                     drop(done.send(outcome));
                 }
             };
             Builder::new().name(name.to_owned()).spawn(run).map(drop)
         };
-        Self { jobs, spawn: Box::new(spawn), threads: 0, threads_max, under_way }
+        Self { todo, spawn: Box::new(spawn), threads: 0, threads_max }
     }
 
     /// Begins a piece of work.
@@ -65,17 +96,26 @@ impl<Job: Send + 'static, Done: Send + 'static> Ahead<Job, Done> {
     /// # Errors
     /// The piece of work, where the system has no thread to do it.
     pub fn begin(&mut self, job: Job) -> Result<Begun<Done>, Job> {
-        let under_way = self.under_way.fetch_add(1, Ordering::Relaxed);
-        if under_way >= self.threads && self.threads < self.threads_max && (self.spawn)().is_ok() {
+        let mut list = self.todo.list();
+        if list.orders.len() >= list.idle && self.threads < self.threads_max && (self.spawn)().is_ok() {
             self.threads += 1;
+            list.idle += 1;
         }
         if self.threads == 0 {
-            self.under_way.fetch_sub(1, Ordering::Relaxed);
             return Err(job);
         }
         let (finished, done) = channel();
-        let begun = Begun { done, is_taken: false, process: std::process::id() };
-        self.jobs.send((job, finished)).map(|()| begun).map_err(|refused| refused.0.0)
+        list.orders.push_back((job, finished));
+        drop(list);
+        self.todo.more.notify_one();
+        Ok(Begun { done, is_taken: false, process: std::process::id() })
+    }
+}
+
+impl<Job, Done> Drop for Ahead<Job, Done> {
+    fn drop(&mut self) {
+        self.todo.list().is_over = true;
+        self.todo.more.notify_all();
     }
 }
 
@@ -150,6 +190,6 @@ mod tests {
         drop(shut);
         drop(begun);
         assert_eq!(ahead.begin(()).expect("a thread").take(), Some(()));
-        assert_eq!((ahead.threads, ahead.under_way.load(Ordering::Relaxed)), (2, 0));
+        assert_eq!(ahead.threads, 2);
     }
 }
