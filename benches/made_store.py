@@ -24,7 +24,7 @@ CACHE: Final = Path(__file__).resolve().parent.parent / "scratch" / "benches"
 _BEFORE: Final = datetime.date(2013, 9, 30)
 _ROWS_MAX: Final = 1_000_000
 """Ingested at a time, or one session."""
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def kept(symbols: int, days: int, minutes: int = DAY_MINUTES) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -19,7 +20,7 @@ from backtape.errors import BacktapeError, ConfigError, RepositoryError
 from backtape.model import TapeInfo
 from backtape.repositories import MANIFEST, StoreRepository
 from backtape.repositories.manifest import Manifest, StoredFile
-from backtape.repositories.store_file import ROW_GROUP_ROWS, Rows, Slice
+from backtape.repositories.store_file import ROW_GROUP_ROWS, OpenedFile, Rows, Slice
 from backtape.verifying import rows_faults
 from effort import effort
 from oracles import MINUTE, SECOND
@@ -96,6 +97,25 @@ def test_each_file_is_plain_parquet_sorted_by_interval_symbol_and_stamp_with_its
     first = MONDAY + DAY
     slices = [[0, word, 20 * at, 20, first, first + 6 * SECOND] for at, word in enumerate("AbΩ")]
     assert said == {"version": 1, "calendar": "XNYS", "session": DAYS[1], "tapes": slices}
+
+
+def test_rows_are_the_same_whether_a_file_says_that_none_is_null_or_not(store: Path) -> None:
+    repository = backtape.open(store)
+    assert isinstance(repository, StoreRepository)
+    for file in repository.manifest.files:
+        rows = repository.open_file(file).rows()
+        written = pq.read_table(store / file.path)
+        assert not any(field.nullable for field in written.schema)
+        assert all(field.nullable for field in rows.table.schema)
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            pa.Table.from_arrays(written.columns, written.column_names, metadata=written.schema.metadata), sink
+        )
+        data = sink.getvalue()
+        told = replace(file, size=data.size, sha256=hashlib.sha256(data).hexdigest())
+        other = OpenedFile(data, told, repository="store", path=file.path).rows()
+        assert pq.read_schema(data).field("ts").nullable
+        assert (other.table.schema, other.rows_hash) == (rows.table.schema, rows.rows_hash)
 
 
 def test_a_day_of_a_thousand_symbols_is_one_file_open(tmp_path: Path) -> None:

@@ -119,9 +119,11 @@ class Rows:
         """The bytes of the file."""
         said = {"version": 1, "calendar": calendar, "session": session}
         text = json.dumps({**said, "tapes": json.loads(_slices_json(self.slices))}, ensure_ascii=False).encode()
+        # Columns that may hold nulls take longer to decode.
+        schema = pa.schema([field.with_nullable(False) for field in self.table.schema], {_KEY: text})
         sink = pa.BufferOutputStream()
         pq.write_table(
-            self.table.replace_schema_metadata({_KEY: text}),
+            self.table.cast(schema),
             sink,
             compression="zstd",
             row_group_size=ROW_GROUP_ROWS,
@@ -227,7 +229,8 @@ class OpenedFile:
             # Page checksums need not be looked at: SHA-256 has seen all bytes.
             threads = self._metadata.num_rows >= _ROWS_WORTH_THREADS
             table = reader.read_row_groups([*groups], columns=names, use_threads=threads)
-        return table.replace_schema_metadata(None).slice(start - groups.start * ROW_GROUP_ROWS, end - start)
+        plain = pa.Table.from_arrays(table.columns, names)  # without what this file says of nulls and tapes
+        return plain.slice(start - groups.start * ROW_GROUP_ROWS, end - start)
 
     def _blaming(self) -> _Blaming:
         return _Blaming(self)
