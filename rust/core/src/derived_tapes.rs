@@ -14,20 +14,14 @@ use crate::runs::Runs;
 use crate::session::Session;
 use crate::tapes::Tapes;
 use arrow_buffer::ScalarBuffer;
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
-/// The finest bar tape of each symbol.
-pub(crate) fn base_tapes(tapes: &[LoadedTape]) -> BTreeMap<Arc<str>, usize> {
-    let mut bases = BTreeMap::new();
-    let bars = |tape: &LoadedTape| tape.key.kind == Kind::Bar && tape.part == Part::Fed;
-    for (index, tape) in tapes.iter().enumerate().filter(|(_, tape)| bars(tape)) {
-        let finest = bases.entry(Arc::clone(&tape.key.symbol)).or_insert(index);
-        if tape.key.interval_ns < tapes[*finest].key.interval_ns {
-            *finest = index;
-        }
-    }
+/// The finest bar tape of each symbol, in the order of symbols. The tapes stand in the order of their keys.
+fn base_tapes(tapes: &[LoadedTape]) -> Vec<&LoadedTape> {
+    let is_base = |tape: &&LoadedTape| tape.key.kind == Kind::Bar && tape.part == Part::Fed;
+    let mut bases: Vec<&LoadedTape> = tapes.iter().filter(is_base).collect();
+    bases.sort_by(|one, other| one.key.symbol.cmp(&other.key.symbol));
+    bases.dedup_by(|later, finest| later.key.symbol == finest.key.symbol);
     bases
 }
 
@@ -48,7 +42,7 @@ pub(crate) fn made_from_bases(
         return Ok(Vec::new());
     }
     let mut bases: Vec<Base<'_>> = Vec::new();
-    for base in base_tapes(ready).values().map(|&index| &ready[index]) {
+    for base in base_tapes(ready) {
         check_derived(ready, base, &settings.derived_ns)?;
         let fills = tapes.late_fills(&base.key);
         let late = settings.late_fills.then(|| filled_tape(base.key.clone(), fills, session.range()));

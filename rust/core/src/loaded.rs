@@ -1,7 +1,7 @@
 //! One session, ready to play: its tapes within trading hours, in the order of C1, derived bars included.
 
 use crate::check::{Dropped, OnBadRows, Why};
-use crate::derived_tapes::{base_tapes, made_from_bases};
+use crate::derived_tapes::made_from_bases;
 use crate::digest::bytes_hash;
 use crate::error::Result;
 use crate::gaps::gaps_between;
@@ -65,6 +65,24 @@ pub struct SymbolTapes {
 }
 
 impl SymbolTapes {
+    /// Adds a tape. The finer bars come first.
+    fn add(&mut self, index: usize, tape: &LoadedTape) {
+        match tape.key.kind {
+            Kind::Bar if tape.part > Part::Derived => {
+                self.beside.entry(tape.key.interval_ns).or_default().push(index);
+            }
+            Kind::Bar => {
+                self.bars.insert(tape.key.interval_ns, index);
+                if tape.part == Part::Fed {
+                    self.base.get_or_insert(index);
+                }
+            }
+            Kind::Quote => self.quotes = Some(index),
+            Kind::Trade => self.trades = Some(index),
+            Kind::SessionClose | Kind::SessionOpen => {}
+        }
+    }
+
     /// The base bars that were filled in while the session was played.
     pub fn late_fills(&self, loaded: &Loaded) -> Option<usize> {
         let interval_ns = loaded.tapes[self.base?].key.interval_ns;
@@ -233,27 +251,25 @@ fn boundary(session: &Session, kind: Kind, at_ns: i64) -> LoadedTape {
     tape.rehashed(bytes_hash(session.label().bytes()))
 }
 
+/// The tapes of each symbol. They stand in the order of their keys.
 fn by_symbol(
     tapes: &[LoadedTape],
     quotes_before: &mut BTreeMap<Arc<str>, Option<(i64, [f64; 4])>>,
 ) -> BTreeMap<Arc<str>, SymbolTapes> {
-    let bases = base_tapes(tapes);
-    let mut symbols: BTreeMap<Arc<str>, SymbolTapes> = BTreeMap::new();
-    for (index, tape) in tapes.iter().enumerate().filter(|(_, tape)| Kind::ROWS.contains(&tape.key.kind)) {
-        let own = symbols.entry(Arc::clone(&tape.key.symbol)).or_default();
-        match tape.key.kind {
-            Kind::Bar if tape.part > Part::Derived => own.beside.entry(tape.key.interval_ns).or_default().push(index),
-            Kind::Bar => drop(own.bars.insert(tape.key.interval_ns, index)),
-            Kind::Quote => own.quotes = Some(index),
-            Kind::Trade => own.trades = Some(index),
-            Kind::SessionClose | Kind::SessionOpen => {}
+    let rows = tapes.iter().enumerate().filter(|(_, tape)| Kind::ROWS.contains(&tape.key.kind));
+    let mut rows: Vec<(usize, &LoadedTape)> = rows.collect();
+    // Tapes of one kind and interval are in the order of symbols: a sort that sees such runs compares few of the names.
+    rows.sort_by(|(_, one), (_, other)| one.key.symbol.cmp(&other.key.symbol));
+    let same = rows.chunk_by(|(_, one), (_, other)| one.key.symbol == other.key.symbol);
+    let symbols = same.map(|own| {
+        let symbol = &own[0].1.key.symbol;
+        let mut found = SymbolTapes { quote_before: quotes_before.remove(symbol).flatten(), ..SymbolTapes::default() };
+        for &(index, tape) in own {
+            found.add(index, tape);
         }
-    }
-    for (symbol, own) in &mut symbols {
-        own.quote_before = quotes_before.remove(symbol).flatten();
-        own.base = bases.get(symbol).copied();
-    }
-    symbols
+        (Arc::clone(symbol), found)
+    });
+    symbols.collect()
 }
 
 #[cfg(test)]
