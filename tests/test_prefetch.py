@@ -70,7 +70,11 @@ def test_as_many_are_loaded_ahead_as_there_is_room_for() -> None:
         has_room=lambda waiting: sum(number for number, _ in waiting) < 9,
     )
     ahead = []
-    for number in range(1, 6):
+    assert prefetch.take(1) == (1, 1)
+    wait_until_idle(prefetch)
+    assert len(set(loads.threads)) == 1, "a thread goes on while there is room"
+    ahead.append(loads.seen[1:])
+    for number in range(2, 6):
         assert prefetch.take(number) == (number, number**2)
         wait_until_idle(prefetch)
         ahead.append(loads.seen[number:])
@@ -84,18 +88,6 @@ def test_without_what_follows_nothing_is_loaded_ahead() -> None:
     assert prefetch.take(1) == (1, 1)
     wait_until_idle(prefetch)
     assert loads.seen == [1]
-
-
-def test_what_follows_is_begun_by_the_thread_that_somebody_waits_for() -> None:
-    loads = Loads()
-    prefetch = prefetch_of(loads)
-    prefetch.take(1)
-    wait_until_idle(prefetch)
-    assert loads.threads[0] is loads.threads[1], "the consumer waited for the first value"
-    prefetch.take(2)
-    wait_until_idle(prefetch)
-    assert loads.seen == [1, 2, 3]
-    assert loads.threads[2] is not loads.threads[1], "nobody waited for the second one"
 
 
 def test_after_a_timeout_nothing_follows_until_the_value_is_taken() -> None:

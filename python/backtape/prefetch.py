@@ -59,14 +59,12 @@ class Prefetch(Generic[_Key, _Value]):
                 self._ahead.clear()
                 self._start(key)
             job = self._ahead[0]
-            job.is_awaited = True
             came = wait_in_slices(
                 lambda seconds: self._changed.wait_for(lambda: self._stopped or job.is_done, seconds), self._timeout_s
             )
             if self._stopped:
                 return None
             if not came:
-                job.is_awaited = False
                 raise RepositoryTimeout(
                     f"{self._source} did not give {key} within {self._timeout_s} s; thread {self._name} is left waiting"
                     " for it. Look at the store, or allow it more time with timeout=... (0: for ever)",
@@ -95,7 +93,7 @@ class Prefetch(Generic[_Key, _Value]):
 
     def _next(self, last: _Job[_Key, _Value]) -> _Key | None:
         """What is loaded after what was loaded last; the lock is held."""
-        waiting = [job.value for job in self._ahead if not job.is_awaited and job.value is not None]
+        waiting = [job.value for job in self._ahead if job.value is not None]
         return last.then if last.then is not None and self._has_room(waiting) else None
 
     def _start(self, key: _Key) -> None:
@@ -118,7 +116,7 @@ class Prefetch(Generic[_Key, _Value]):
             job = self._done(job)
 
     def _done(self, job: _Job[_Key, _Value]) -> _Job[_Key, _Value] | None:
-        """Hand a value over. What comes next is returned, if it is begun: who waits for a value takes it in a while."""
+        """Hand a value over. What comes next is returned, if there is room for it."""
         with self._changed:
             job.is_done = True
             self._changed.notify_all()
@@ -132,7 +130,6 @@ class Prefetch(Generic[_Key, _Value]):
 class _Job(Generic[_Key, _Value]):
     def __init__(self, key: _Key) -> None:
         self.key = key
-        self.is_awaited = False
         self.is_done = False
         self.value: _Value | None = None
         self.then: _Key | None = None

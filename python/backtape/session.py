@@ -122,7 +122,7 @@ class SessionLoader:
         """
         sessions_max, bytes_max = _TABLES_AHEAD
         may_go_on = self._resident is not None and not self._is_alone
-        return may_go_on and sessions < min(taken * _GROWTH, sessions_max) and size < bytes_max
+        return may_go_on and sessions < min(max(taken, 1) * _GROWTH, sessions_max) and size < bytes_max
 
     @property
     def _is_alone(self) -> bool:
