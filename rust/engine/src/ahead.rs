@@ -17,6 +17,8 @@ pub struct Ahead<Job, Done> {
     spawn: Box<dyn Fn() -> std::io::Result<()> + Send>,
     threads: usize,
     threads_max: usize,
+    /// A forked process may have the lock for good, and has none of the threads.
+    process: u32,
 }
 
 /// Work that was begun and that nobody has taken.
@@ -88,7 +90,7 @@ impl<Job: Send + 'static, Done: Send + 'static> Ahead<Job, Done> {
             };
             Builder::new().name(name.to_owned()).spawn(run).map(drop)
         };
-        Self { todo, spawn: Box::new(spawn), threads: 0, threads_max }
+        Self { todo, spawn: Box::new(spawn), threads: 0, threads_max, process: std::process::id() }
     }
 
     /// Begins a piece of work.
@@ -114,8 +116,10 @@ impl<Job: Send + 'static, Done: Send + 'static> Ahead<Job, Done> {
 
 impl<Job, Done> Drop for Ahead<Job, Done> {
     fn drop(&mut self) {
-        self.todo.list().is_over = true;
-        self.todo.more.notify_all();
+        if self.process == std::process::id() {
+            self.todo.list().is_over = true;
+            self.todo.more.notify_all();
+        }
     }
 }
 
@@ -163,6 +167,17 @@ mod tests {
         let panic = catch_unwind(AssertUnwindSafe(|| begun.take())).expect_err("the work panics");
         assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("job 7"));
         assert_eq!(ahead.begin(3).expect("a thread").take(), Some(3));
+    }
+
+    #[test]
+    fn a_forked_process_does_not_wait_for_the_lock_when_it_lets_go() {
+        for (process, is_over) in [(std::process::id(), true), (0, false)] {
+            let mut ahead = Ahead::new("test", 1, |(), (): &mut ()| ());
+            ahead.process = process;
+            let todo = Arc::clone(&ahead.todo);
+            drop(ahead);
+            assert_eq!(todo.list().is_over, is_over);
+        }
     }
 
     #[test]
