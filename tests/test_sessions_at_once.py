@@ -93,7 +93,7 @@ def test_only_so_many_bytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch
     given = {"IBM": bars()}
     backtape.ingest(given, tmp_path / "store")
     session_bytes = BARS[0] * 48 + 16  # a bar; the session's open and close
-    monkeypatch.setattr("backtape.session._BYTES_AT_ONCE", 9 * session_bytes)
+    monkeypatch.setattr("backtape.session._TABLES_AT_ONCE", (64, 9 * session_bytes))
     monkeypatch.setattr("backtape.session._FILES_AT_ONCE", (16, 6 * session_bytes))
     assert loaded_at_once(monkeypatch, given)[:4] == [1, 4, 9, 9]
     assert loaded_at_once(monkeypatch, tmp_path / "store")[:4] == [1, 4, 6, 6]
@@ -115,7 +115,7 @@ def test_who_takes_few_sessions_has_few_loaded(monkeypatch: pytest.MonkeyPatch, 
     given = {"IBM": bars()}
     backtape.ingest(given, tmp_path / "store")
     session_bytes = BARS[0] * 48 + 16
-    monkeypatch.setattr("backtape.session._BYTES_AT_ONCE", 4 * session_bytes)
+    monkeypatch.setattr("backtape.session._TABLES_AT_ONCE", (64, 4 * session_bytes))
     monkeypatch.setattr("backtape.session._FILES_AT_ONCE", (4, 64 << 20))
     assert [loaded_ahead(monkeypatch, given, session) for session in (1, 2)] == [4, 3 + 20]
     assert [loaded_ahead(monkeypatch, given, session, fill=given) for session in (1, 2)] == [1, 1]

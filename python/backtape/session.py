@@ -26,8 +26,8 @@ _TABLES_AHEAD = 64, 64 << 20
 """Sessions of tables that are loaded and wait to be played, and bytes: but for derived bars they are views of the
 tables.
 """
-_BYTES_AT_ONCE = 8 << 20
-"""Of tables, loaded in one go: none of it is played before all of it is there."""
+_TABLES_AT_ONCE = 64, 8 << 20
+"""Sessions of tables that are loaded in one go, and bytes: none is played before all are there."""
 _FILES_AT_ONCE = 16, 6 << 20
 """Sessions of files, and bytes: as many must come within the time that one may take."""
 _GROWTH = 4
@@ -112,8 +112,7 @@ class SessionLoader:
         """
         if self._is_alone or not isinstance(self._repository, MemoryRepository | FileRepository | StoreRepository):
             return 1
-        bytes_max = _BYTES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE[1]
-        sessions_max = (_TABLES_AHEAD if self._resident is not None else _FILES_AT_ONCE)[0]
+        sessions_max, bytes_max = _TABLES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE
         return max(1, min(len(before) * _GROWTH, sessions_max, bytes_max // max(before[-1].bytes, 1)))
 
     def has_room(self, sessions: int, size: int, *, taken: int) -> bool:
