@@ -11,8 +11,10 @@ import exchange_days
 import numpy as np
 import pyarrow as pa
 import pytest
-from backtape._core import load_sessions
+from backtape._core import Tapes, load_sessions
+from backtape.calendars import Session
 from backtape.errors import LabelError, RepositoryError
+from backtape.session import SessionLoader
 from oracles import MINUTE
 
 DAYS = exchange_days.days("XNYS", "2013-09-03", "2013-12-31")
@@ -124,6 +126,25 @@ def test_who_takes_few_sessions_has_few_loaded(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setattr("backtape.session._TABLES_AHEAD", (sessions_max, bytes_max))
         assert loaded_ahead(monkeypatch, given, 2) == 3 + 12, "two goes are less than the most, the third is the last"
     assert loaded_ahead(monkeypatch, given, 2, prefetch=False) == 0
+
+
+def test_beside_fed_streams_one_session_is_loaded_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Session] = []
+    load = SessionLoader.load_beside_fed
+
+    def load_beside_fed(loader: SessionLoader, session: Session) -> Tapes:
+        asked.append(session)
+        return load(loader, session)
+
+    monkeypatch.setattr(SessionLoader, "load_beside_fed", load_beside_fed)
+    replay = backtape.replay({"IBM": bars()})
+    _, stream = replay.coordinator.register_stream("FED")
+    stream.advance(DAYS[0].open + 5 * MINUTE)
+    assert isinstance(next(iter(replay)), backtape.SessionOpen)
+    for thread in replay.coordinator.threads():
+        thread.join()
+    assert asked == list(replay.sessions[:2])
+    replay.stop()
 
 
 def test_of_several_sessions_those_before_a_damaged_one_are_played(tmp_path: Path) -> None:

@@ -75,9 +75,9 @@ class Loading:
         return Ready(asked, loaded, then, sum(session.bytes for session in loaded))
 
     def has_room(self, waiting: Sequence[Ready]) -> bool:
-        """Whether more sessions are loaded while these wait to be played."""
-        if not waiting or not self._is_ahead:
-            return self._is_ahead
+        """Whether more sessions are loaded while these wait to be played. Beside fed streams one is loaded ahead."""
+        if not waiting or not self._is_ahead or len(self._streams):
+            return not waiting and self._is_ahead
         sessions, size = sum(len(ready.parts) for ready in waiting), sum(ready.bytes for ready in waiting)
         return self._loader.has_room(sessions, size, taken=waiting[0].asked.place)
 
