@@ -1,15 +1,13 @@
 //! The hashes of rows for the digest, number after number: so nothing branches, and each step is done for several rows at a
 //! time.
 
+use crate::counts::FED;
 use crate::digest::{
     counts_hash, finite_word, is_small_size, known_hash, number_hash, price_word, size_word, small_size_word,
     stamp_hash,
 };
 use crate::key::Kind;
 use crate::loaded::LoadedTape;
-
-/// One base bar of one: the counts of a bar that was fed.
-const FED: u64 = 1 << 32 | 1;
 
 /// The hash of one row.
 pub(crate) fn row_hash(tape: &LoadedTape, row: usize) -> u64 {
@@ -27,22 +25,22 @@ pub(crate) fn key_hashes(tape: &LoadedTape, first: usize, ts_ns: &[i64], at_ns: 
     let key = |ts_ns: i64, at_ns: i64| stamp_hash(tape.hash(), ts_ns).wrapping_add(known_hash(at_ns));
     let rows = hashes.iter_mut().zip(ts_ns.iter().zip(at_ns));
     if let Some(counts) = &tape.counts {
-        let [present, filled, expected] =
-            [&counts.present, &counts.filled, &counts.expected].map(|column| &column[first..first + ts_ns.len()]);
-        let there = present.iter().zip(filled).map(|(&present, &filled)| u64::from(present) + u64::from(filled));
-        for ((hash, (&ts_ns, &at_ns)), (there, &expected)) in rows.zip(there.zip(expected)) {
-            *hash = key(ts_ns, at_ns).wrapping_add(counts_hash(there << 32 | u64::from(expected)));
+        let [present, expected, filled] = counts.columns().map(|column| &column[first..first + ts_ns.len()]);
+        let counts = present.iter().zip(expected).zip(filled).map(|((&p, &e), &f)| counts_word([p, e, f]));
+        for ((hash, (&ts_ns, &at_ns)), counts) in rows.zip(counts) {
+            *hash = key(ts_ns, at_ns).wrapping_add(counts_hash(counts));
         }
     } else {
-        let fed = counts_hash(fed_counts(tape.key.kind));
+        let fed = counts_hash(if tape.key.kind == Kind::Bar { counts_word(FED) } else { 0 });
         for (hash, (&ts_ns, &at_ns)) in rows {
             *hash = key(ts_ns, at_ns).wrapping_add(fed);
         }
     }
 }
 
-const fn fed_counts(kind: Kind) -> u64 {
-    if matches!(kind, Kind::Bar) { FED } else { 0 }
+/// Where a bar came from does not matter: those present and those filled in are one number.
+fn counts_word([present, expected, filled]: [u32; 3]) -> u64 {
+    (u64::from(present) + u64::from(filled)) << 32 | u64::from(expected)
 }
 
 /// Adds one number of each row to the hashes.

@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use crate::loaded_tape::{Counts, LoadedTape, Part};
+pub use crate::counts::Counts;
+pub use crate::loaded_tape::{LoadedTape, Part};
 
 /// Which rows of a session are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

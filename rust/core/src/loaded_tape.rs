@@ -1,5 +1,6 @@
 //! One tape of a session that is ready to play.
 
+use crate::counts::Counts;
 use crate::digest::{bytes_hash, tape_hash};
 use crate::gaps::Gap;
 use crate::key::{Kind, TapeKey};
@@ -25,17 +26,6 @@ pub enum Part {
     Revised,
     /// Synthetic bars that bridge a gap.
     Flat,
-}
-
-/// How many base bars a derived bar was made from, one entry a bar.
-#[derive(Debug, Clone)]
-pub struct Counts {
-    /// Base bars that were there.
-    pub present: ScalarBuffer<u32>,
-    /// Base bars that there should be.
-    pub expected: ScalarBuffer<u32>,
-    /// Base bars that were filled in.
-    pub filled: ScalarBuffer<u32>,
 }
 
 /// A tape of a session, deliverable rows only.

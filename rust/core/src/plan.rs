@@ -2,6 +2,7 @@
 //! of it in a few places. One pass over the rows of its tapes: order, numbers, and their part of the digest.
 
 use crate::buckets::by_buckets;
+use crate::counts::Counts;
 use crate::grid::Slots;
 use crate::loaded::{Loaded, LoadedTape};
 use crate::merge::{Lane, Order, Places};
@@ -15,6 +16,7 @@ pub(crate) struct Planned {
     pub(crate) order: Order,
     pub(crate) ts_ns: ScalarBuffer<i64>,
     pub(crate) values: Vec<ScalarBuffer<f64>>,
+    pub(crate) counts: Option<Counts>,
     /// The sum of the events' placed hashes.
     pub(crate) digest: u64,
     /// The memory that all of it lies in.
@@ -30,6 +32,8 @@ pub(crate) struct Sheet {
     /// None where all rows are known at their stamps.
     ts_ns: Option<Column>,
     values: Vec<Column>,
+    /// None where all bars came in as they are.
+    counts: Option<[Column; 3]>,
 }
 
 impl Sheet {
@@ -38,6 +42,7 @@ impl Sheet {
         let known_at_once =
             |(tape, lane): (&LoadedTape, &Lane<'_>)| lane.rows() == 0 || (tape.available.is_none() && tape.lag_ns == 0);
         let stamps_are_times = loaded.tapes.iter().zip(lanes).all(known_at_once);
+        let is_counted = loaded.tapes.iter().any(LoadedTape::is_counted);
         let widest = loaded.tapes.iter().map(|tape| tape.rows.values.len()).max().unwrap_or(0);
         Self {
             lanes: room.column::<u32>(rows),
@@ -45,6 +50,7 @@ impl Sheet {
             at_ns: room.column::<i64>(rows),
             ts_ns: (!stamps_are_times).then(|| room.column::<i64>(rows)),
             values: (0..widest).map(|_| room.column::<f64>(rows)).collect(),
+            counts: is_counted.then(|| [(); 3].map(|()| room.column::<u32>(rows))),
         }
     }
 
@@ -55,16 +61,21 @@ impl Sheet {
             at_ns: self.at_ns.values(),
             ts_ns: self.ts_ns.as_mut().map(Column::values),
             values: self.values.iter_mut().map(Column::values).collect(),
+            counts: self.counts.as_mut().map(|counts| counts.each_mut().map(Column::values)),
         }
     }
 
     fn done(self, digest: u64) -> Planned {
-        let mut memory = Vec::with_capacity(4 + self.values.len());
+        let mut memory = Vec::with_capacity(7 + self.values.len());
         let at_ns: ScalarBuffer<i64> = self.at_ns.done(&mut memory);
         let ts_ns = self.ts_ns.map_or_else(|| at_ns.clone(), |column| column.done(&mut memory));
         let order = Order { lanes: self.lanes.done(&mut memory), rows: self.rows.done(&mut memory), at_ns };
         let values = self.values.into_iter().map(|column| column.done(&mut memory)).collect();
-        Planned { order, ts_ns, values, digest, memory }
+        let counts = self.counts.map(|counts| {
+            let [present, expected, filled] = counts.map(|column| column.done(&mut memory));
+            Counts { present, expected, filled }
+        });
+        Planned { order, ts_ns, values, counts, digest, memory }
     }
 }
 
@@ -75,6 +86,7 @@ pub(crate) struct Page<'a> {
     pub(crate) at_ns: &'a mut [i64],
     pub(crate) ts_ns: Option<&'a mut [i64]>,
     pub(crate) values: Vec<&'a mut [f64]>,
+    pub(crate) counts: Option<[&'a mut [u32]; 3]>,
 }
 
 /// The columns of the lanes' rows. `place` is that of the first event in the replay. The lanes are those of all tapes.
@@ -93,12 +105,16 @@ pub(crate) fn planned(loaded: &Loaded, lanes: &[Lane<'_>], place: u64, mut sheet
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::{Checked, OnBadRows};
     use crate::digest::placed_hash;
     use crate::event_hashes::row_hash;
+    use crate::fills::fill;
     use crate::key::Kind;
     use crate::loaded::Hours;
     use crate::loaded::tests::{MINUTE, loaded, tapes};
     use crate::merge::merge;
+    use crate::span::Span;
+    use crate::tapes::Tape;
     use crate::tiles::TILE_ROWS;
     use proptest::prelude::*;
 
@@ -132,10 +148,20 @@ mod tests {
             for (number, column) in all.values.iter().enumerate() {
                 prop_assert_eq!(column[event], tape.rows.values.get(number).map_or(0.0, |own| own[row]));
             }
+            if let Some(counts) = &all.counts {
+                prop_assert_eq!(counts.columns().map(|column| column[event]), base_bars(tape, row));
+            }
             digest = digest.wrapping_add(placed_hash(7 + event as u64, row_hash(tape, row)));
         }
         prop_assert_eq!(all.digest, digest);
+        let is_counted = |tape: &LoadedTape| tape.counts.is_some() || tape.rows.filled.is_some();
+        prop_assert_eq!(all.counts.is_some(), loaded.tapes.iter().any(is_counted));
         Ok(())
+    }
+
+    fn base_bars(tape: &LoadedTape, row: usize) -> [u32; 3] {
+        let fed = [u32::from(!tape.rows.is_filled(row)), 1, u32::from(tape.rows.is_filled(row))];
+        tape.counts.as_ref().map_or(fed, |own| [own.present[row], own.expected[row], own.filled[row]])
     }
 
     #[test]
@@ -148,6 +174,18 @@ mod tests {
         let day = loaded(&tapes(&bars), Hours::Regular, &[5 * MINUTE]);
         assert!(lanes(&day).iter().map(Lane::rows).sum::<usize>() > TILE_ROWS, "one tile is not enough");
         check(&day)
+    }
+
+    #[test]
+    fn bars_that_were_filled_in_are_told_from_those_that_came_in() -> Result<(), TestCaseError> {
+        let mut tapes = tapes(&[(Kind::Bar, "A", &[12, 14, 16]), (Kind::Trade, "A", &[13, 15])]);
+        let others = crate::loaded::tests::tapes(&[(Kind::Bar, "A", &[13, 15])]);
+        let (key, Tape { rows, dropped }) = others.joined(OnBadRows::Raise).expect("one").pop_first().expect("one");
+        let missing = Span::new(12 * MINUTE, 17 * MINUTE).expect("ascending");
+        let found = fill(&mut tapes, &key, &"second".into(), &Checked { rows, dropped }, &[missing], None);
+        prop_assert_eq!(found.filled, 2);
+        check(&loaded(&tapes, Hours::Regular, &[5 * MINUTE]))?;
+        check(&loaded(&tapes, Hours::Regular, &[]))
     }
 
     proptest! {

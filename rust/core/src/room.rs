@@ -23,6 +23,15 @@ impl Room {
         Column { buffer: free.and_then(|buffer| buffer.into_mutable().ok()), bytes }
     }
 
+    /// A column of so many values, written by `write`, which must write all of them.
+    pub fn written<T: ArrowNativeType>(&mut self, rows: usize, write: impl FnOnce(&mut [T])) -> ScalarBuffer<T> {
+        let (mut column, mut memory) = (self.column::<T>(rows), Vec::with_capacity(1));
+        write(column.values());
+        let done = column.done(&mut memory);
+        self.keep(memory);
+        done
+    }
+
     /// Remembers what was handed out.
     pub(crate) fn keep(&mut self, handed: impl IntoIterator<Item = Buffer>) {
         self.kept.extend(handed);
@@ -71,11 +80,7 @@ mod tests {
     use super::*;
 
     fn written(room: &mut Room, value: i64) -> ScalarBuffer<i64> {
-        let (mut column, mut kept) = (room.column::<i64>(100), Vec::new());
-        column.values::<i64>().fill(value);
-        let done = column.done(&mut kept);
-        room.keep(kept);
-        done
+        room.written(100, |column| column.fill(value))
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Rows become events, some tapes at a time: a tile. Where tapes share a grid, a tile's rows are few enough to stay near while
 //! they are ordered, hashed and moved; where they do not, all tapes are one tile.
 
+use crate::counts::FED;
 use crate::digest::placed_hash;
 use crate::event_hashes::{add_number, key_hashes};
 use crate::grid::Slots;
@@ -8,6 +9,7 @@ use crate::loaded::LoadedTape;
 use crate::merge::{Lane, Places};
 use crate::plan::Page;
 use crate::tile::{Tile, make_room};
+use std::ops::Range;
 
 /// Memory for tiles, used again for the next one. What lies in it stands tape after tape.
 #[derive(Debug, Default)]
@@ -23,9 +25,19 @@ pub struct Tiles {
 /// About so many rows make a tile of a grid.
 pub(crate) const TILE_ROWS: usize = 16_384;
 
-/// How many of the tapes make a tile.
-fn tapes_a_tile(rows: usize, tapes: usize) -> usize {
-    (TILE_ROWS * tapes / rows.max(1)).clamp(1, tapes.max(1))
+/// Which lanes make each tile: those that follow each other, as far as their rows are few enough.
+fn tiles(lanes: &[Lane<'_>]) -> impl Iterator<Item = Range<usize>> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let first = next;
+        let mut rows = lanes.get(first)?.rows();
+        next += 1;
+        while let Some(lane) = lanes.get(next).filter(|lane| rows + lane.rows() <= TILE_ROWS) {
+            rows += lane.rows();
+            next += 1;
+        }
+        Some(first..next)
+    })
 }
 
 impl Tiles {
@@ -33,11 +45,9 @@ impl Tiles {
     pub(crate) fn order(&mut self, lanes: &[Lane<'_>], mut slots: Slots, out: Places<'_>) {
         let Places { lanes: out_lanes, rows: out_rows, at_ns } = out;
         slots.fill_times(at_ns);
-        let size = tapes_a_tile(at_ns.len(), lanes.len());
-        for (number, lanes) in lanes.chunks(size).enumerate() {
-            let first = number * size;
-            slots.take(first..first + lanes.len(), &mut self.tile);
-            self.order_tile(first, lanes, out_lanes, out_rows);
+        for own in tiles(lanes) {
+            slots.take(own.clone(), &mut self.tile);
+            self.order_tile(own.start, &lanes[own], out_lanes, out_rows);
         }
     }
 
@@ -52,15 +62,13 @@ impl Tiles {
         place: u64,
     ) -> u64 {
         slots.fill_times(page.at_ns);
-        let size = tapes_a_tile(page.at_ns.len(), lanes.len());
         let mut digest = 0_u64;
-        for (number, (tapes, lanes)) in tapes.chunks(size).zip(lanes.chunks(size)).enumerate() {
-            let first = number * size;
-            let own = first..first + lanes.len();
+        for own in tiles(lanes) {
             self.at_ns.clear();
             slots.times(own.clone(), &mut self.at_ns);
-            slots.take(own, &mut self.tile);
-            self.order_tile(first, lanes, page.lanes, page.rows);
+            slots.take(own.clone(), &mut self.tile);
+            let (tapes, lanes) = (&tapes[own.clone()], &lanes[own.clone()]);
+            self.order_tile(own.start, lanes, page.lanes, page.rows);
             digest = digest.wrapping_add(self.write_tile(tapes, lanes, page, place));
         }
         digest
@@ -103,6 +111,7 @@ impl Tiles {
         make_room(&mut self.ts_ns, rows);
         make_room(&mut self.numbers, rows);
         make_room(&mut self.hashes, rows);
+        self.write_counts(tapes, lanes, page);
         self.stage_stamps(tapes, lanes);
         if let Some(ts_ns) = &mut page.ts_ns {
             self.tile.spread(&self.ts_ns, ts_ns);
@@ -112,6 +121,21 @@ impl Tiles {
             self.tile.spread(&self.numbers, out);
         }
         self.digest(place)
+    }
+
+    fn write_counts(&mut self, tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>) {
+        let is_counted = tapes.iter().any(LoadedTape::is_counted);
+        make_room(&mut self.words, self.at_ns.len());
+        for (place, out) in page.counts.iter_mut().flatten().enumerate() {
+            if is_counted {
+                for ((tape, lane), own) in tapes.iter().zip(lanes).zip(pieces_mut(lanes, &mut self.words)) {
+                    tape.write_counts(place, lane.from..lane.to, own);
+                }
+                self.tile.spread(&self.words, out);
+            } else {
+                self.tile.stretches().for_each(|(stretch, _)| out[stretch].fill(FED[place]));
+            }
+        }
     }
 
     /// Copies the stamp of each row and begins its hash.

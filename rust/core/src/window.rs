@@ -1,5 +1,6 @@
 //! Windows: whole instants of a session's next events, in order and as columns.
 
+use crate::counts::Counts;
 use crate::digest::{Digest, placed_hash};
 use crate::event_hashes::row_hash;
 use crate::key::Kind;
@@ -49,10 +50,22 @@ pub struct Sketch {
 
 impl Sketch {
     pub(crate) fn window(self, before: Mark, digest_before: Digest, room: &mut Room) -> Window {
-        let Self { loaded, planned: Planned { order, ts_ns, values, digest, memory }, place } = self;
+        let Self { loaded, planned, place } = self;
+        let Planned { order, ts_ns, values, counts, digest, memory } = planned;
         room.keep(memory);
         let digest_after = digest_before.and(&[digest]);
-        Window { loaded, order, ts_ns, values, before, digest_before, digest_after, place, sums: OnceLock::new() }
+        Window {
+            loaded,
+            order,
+            ts_ns,
+            values,
+            counts,
+            before,
+            digest_before,
+            digest_after,
+            place,
+            sums: OnceLock::new(),
+        }
     }
 }
 
@@ -67,6 +80,8 @@ pub struct Window {
     pub ts_ns: ScalarBuffer<i64>,
     /// The events' numbers: column c holds number c of an event, whatever its kind, and 0 where it has none.
     pub values: Vec<ScalarBuffer<f64>>,
+    /// Base bars of each event; `None` where each is a bar that came in as it is.
+    pub counts: Option<Counts>,
     /// Where a consumer stands that has taken none of the window's events.
     pub before: Mark,
     digest_before: Digest,

@@ -6,11 +6,10 @@ use crate::flags::Flags;
 use arrow_array::types::{Int8Type, UInt32Type};
 use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int8Array, Int64Array, RecordBatch, StringArray};
 use arrow_array::{UInt8Array, UInt32Array};
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
-use backtape_core::gather::{counts, spread};
+use backtape_core::gather::spread;
 use backtape_core::key::Kind;
-use backtape_core::loaded::Counts;
 use backtape_core::window::Window;
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,12 +45,13 @@ pub(crate) fn schema(kinds: &[Kind]) -> Schema {
 
 /// Some events of a window as one record batch.
 pub(crate) fn to_batch(form: &BatchForm, window: &Window, events: Range<usize>) -> RecordBatch {
-    let built = Builder::new(form, window, events).batch(form);
+    let built = Builder::new(form, window, events).batch();
     built.unwrap_or_else(|error| unreachable!("the columns are built to the schema: {error}"))
 }
 
 /// What the columns of some events are built from.
 struct Builder<'a> {
+    form: &'a BatchForm,
     window: &'a Window,
     events: Range<usize>,
     lanes: &'a [u32],
@@ -62,19 +62,19 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(form: &BatchForm, window: &'a Window, events: Range<usize>) -> Self {
+    fn new(form: &'a BatchForm, window: &'a Window, events: Range<usize>) -> Self {
         let lanes = &window.order.lanes[events.clone()];
         let (keys, constants) = form.of(&window.loaded, events.len());
         let boundaries = boundaries(window, &keys.boundaries, &events);
-        Self { window, events, lanes, keys, constants, boundaries }
+        Self { form, window, events, lanes, keys, constants, boundaries }
     }
 
     fn len(&self) -> usize {
         self.events.len()
     }
 
-    fn batch(&self, form: &BatchForm) -> Result<RecordBatch, ArrowError> {
-        let (window, from, len) = (self.window, self.events.start, self.len());
+    fn batch(&self) -> Result<RecordBatch, ArrowError> {
+        let (form, window, from, len) = (self.form, self.window, self.events.start, self.len());
         let kind_keys = self.kind_keys();
         let nulls: Vec<Option<NullBuffer>> = form.kinds.iter().map(|&kind| self.nulls(&kind_keys, kind)).collect();
         let bars = form.kinds.iter().position(|&kind| kind == Kind::Bar).map(|place| nulls[place].clone());
@@ -82,7 +82,7 @@ impl<'a> Builder<'a> {
         let mut columns: Vec<ArrayRef> = vec![
             stamps(window.order.at_ns.slice(from, len)),
             stamps(window.ts_ns.slice(from, len)),
-            Arc::new(DictionaryArray::<Int8Type>::try_new(Int8Array::from(kind_keys), words)?),
+            Arc::new(DictionaryArray::<Int8Type>::try_new(Int8Array::new(kind_keys, None), words)?),
             self.symbols()?,
         ];
         if let Some(nulls) = &bars {
@@ -100,19 +100,26 @@ impl<'a> Builder<'a> {
             columns
                 .extend(self.counts().map(|counts| -> ArrayRef { Arc::new(UInt32Array::new(counts, nulls.clone())) }));
         }
-        columns.push(Arc::new(UInt8Array::from(self.flags())));
+        columns.push(Arc::new(UInt8Array::new(self.flags(), None)));
         RecordBatch::try_new(Arc::clone(&form.schema), columns)
     }
 
-    fn kind_keys(&self) -> Vec<i8> {
+    fn kind_keys(&self) -> ScalarBuffer<i8> {
         let Some(kind) = self.keys.only_kind else {
-            return spread(&self.window.order, self.events.clone(), &self.keys.kinds);
+            return self.spread(&self.keys.kinds);
         };
-        let mut column = vec![kind as i8; self.len()];
-        for &place in &self.boundaries {
-            column[place] = self.keys.kinds[self.lanes[place] as usize];
-        }
-        column
+        let write = |column: &mut [i8]| {
+            column.fill(kind as i8);
+            for &place in &self.boundaries {
+                column[place] = self.keys.kinds[self.lanes[place] as usize];
+            }
+        };
+        self.form.column(|room| room.written(self.len(), write))
+    }
+
+    /// One value a tape.
+    fn spread<T: ArrowNativeType>(&self, by_tape: &[T]) -> ScalarBuffer<T> {
+        self.form.column(|room| spread(&self.window.order, self.events.clone(), by_tape, room))
     }
 
     /// Which events are not of a kind; `None` where all are.
@@ -136,7 +143,7 @@ impl<'a> Builder<'a> {
     }
 
     fn symbols(&self) -> Result<ArrayRef, ArrowError> {
-        let ids = self.keys.symbols_of(&self.window.order, self.events.clone());
+        let ids = self.form.column(|room| self.keys.symbols_of(&self.window.order, self.events.clone(), room));
         let ids = UInt32Array::new(ids, self.all_but_boundaries().map(NullBuffer::new));
         Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(ids, Arc::clone(&self.keys.names) as ArrayRef)?))
     }
@@ -144,24 +151,24 @@ impl<'a> Builder<'a> {
     fn intervals_ns(&self) -> ScalarBuffer<i64> {
         match self.keys.interval_ns {
             Some(_) => self.constants.intervals_ns.slice(0, self.len()),
-            None => spread(&self.window.order, self.events.clone(), &self.keys.intervals_ns).into(),
+            None => self.spread(&self.keys.intervals_ns),
         }
     }
 
     /// Base bars present, expected and filled.
     fn counts(&self) -> [ScalarBuffer<u32>; 3] {
-        if let Some(Counts { present, expected, filled }) = counts(self.window, self.events.clone()) {
-            return [present, expected, filled];
+        if let Some(counts) = &self.window.counts {
+            return counts.columns().map(|column| column.slice(self.events.start, self.len()));
         }
         let Constants { ones, zeros, .. } = &self.constants;
         [ones, ones, zeros].map(|column| column.slice(0, self.len()))
     }
 
-    fn flags(&self) -> Vec<u8> {
+    fn flags(&self) -> ScalarBuffer<u8> {
         let (order, loaded) = (&self.window.order, &self.window.loaded);
         match Flags::by_tape(loaded, order.at_ns[self.events.clone()].first().copied()) {
-            Some(by_tape) if by_tape.iter().all(|&bits| bits == 0) => vec![0; self.len()],
-            Some(by_tape) => spread(order, self.events.clone(), &by_tape),
+            Some(by_tape) if by_tape.iter().all(|&bits| bits == 0) => self.constants.no_flags.slice(0, self.len()),
+            Some(by_tape) => self.spread(&by_tape),
             None => {
                 let flags = |event: usize| {
                     let (tape, row) = (order.lanes[event] as usize, order.rows[event] as usize);

@@ -2,20 +2,21 @@
 
 use crate::batch::schema;
 use arrow_array::StringArray;
-use arrow_buffer::ScalarBuffer;
+use arrow_buffer::{ArrowNativeType, ScalarBuffer};
 use arrow_schema::Schema;
 use backtape_core::gather::{spread, symbol_ids};
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::loaded::Loaded;
 use backtape_core::merge::Order;
+use backtape_core::room::Room;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The form of the batches of one replay.
 pub(crate) struct BatchForm {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) schema: Arc<Schema>,
-    /// The lock is held for a look, and while keys are looked through that were not seen yet.
+    /// The lock is held for a look, while keys are looked through that were not seen yet, and while a column is made.
     shared: Mutex<Shared>,
 }
 
@@ -24,6 +25,7 @@ struct Shared {
     session: Weak<Loaded>,
     keys: Option<Arc<Keys>>,
     constants: Constants,
+    room: Room,
 }
 
 impl BatchForm {
@@ -34,7 +36,7 @@ impl BatchForm {
 
     /// What follows from the keys of a session's tapes, and columns of at least so many rows that hold one value.
     pub(crate) fn of(&self, loaded: &Arc<Loaded>, rows: usize) -> (Arc<Keys>, Constants) {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.lock();
         let is_seen = std::ptr::eq(shared.session.as_ptr(), Arc::as_ptr(loaded));
         let keys = shared.keys.take().filter(|keys| is_seen || keys.are_of(loaded));
         let keys = keys.unwrap_or_else(|| Arc::new(Keys::of(loaded)));
@@ -42,6 +44,18 @@ impl BatchForm {
         shared.keys = Some(Arc::clone(&keys));
         shared.constants.reach(rows, keys.interval_ns.unwrap_or_default());
         (keys, shared.constants.clone())
+    }
+
+    /// Makes a column in memory of earlier batches that nobody looks at any more.
+    pub(crate) fn column<T>(&self, make: impl FnOnce(&mut Room) -> ScalarBuffer<T>) -> ScalarBuffer<T>
+    where
+        T: ArrowNativeType,
+    {
+        make(&mut self.lock().room)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,11 +101,11 @@ impl Keys {
     }
 
     /// The symbol of each of a range of events, as its number.
-    pub(crate) fn symbols_of(&self, order: &Order, events: Range<usize>) -> ScalarBuffer<u32> {
+    pub(crate) fn symbols_of(&self, order: &Order, events: Range<usize>, room: &mut Room) -> ScalarBuffer<u32> {
         if self.symbols_are_tapes {
             order.lanes.slice(events.start, events.len())
         } else {
-            spread(order, events, &self.symbols).into()
+            spread(order, events, &self.symbols, room)
         }
     }
 
@@ -111,12 +125,14 @@ fn only<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<T> {
 pub(crate) struct Constants {
     pub(crate) ones: ScalarBuffer<u32>,
     pub(crate) zeros: ScalarBuffer<u32>,
+    pub(crate) no_flags: ScalarBuffer<u8>,
     pub(crate) intervals_ns: ScalarBuffer<i64>,
 }
 
 impl Default for Constants {
     fn default() -> Self {
-        Self { ones: Vec::new().into(), zeros: Vec::new().into(), intervals_ns: Vec::new().into() }
+        let [ones, zeros] = [(); 2].map(|()| Vec::new().into());
+        Self { ones, zeros, no_flags: Vec::new().into(), intervals_ns: Vec::new().into() }
     }
 }
 
@@ -125,6 +141,7 @@ impl Constants {
         if self.ones.len() < rows {
             self.ones = vec![1; rows].into();
             self.zeros = vec![0; rows].into();
+            self.no_flags = vec![0; rows].into();
         }
         if self.intervals_ns.len() < rows || self.intervals_ns.first() != Some(&interval_ns) {
             self.intervals_ns = vec![interval_ns; rows].into();

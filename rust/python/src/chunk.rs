@@ -5,12 +5,12 @@ use crate::bar::{Bar, BarValues};
 use crate::batch_form::BatchForm;
 use crate::boundary::{SessionClose, SessionOpen};
 use crate::enter::Enter;
-use crate::flags::Flags;
 use crate::ledger::Ledger;
 use crate::moment::{Moment, Moments};
 use crate::progress::Progress;
 use crate::quote::{Quote, QuoteValues};
 use crate::trade::{Trade, TradeValues};
+use backtape_core::counts::FED;
 use backtape_core::key::Kind;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -140,10 +140,8 @@ pub(crate) fn event(py: Python<'_>, progress: &Progress, place: usize) -> PyResu
     let value = |column: usize| window.values[column][place];
     match own.key.kind {
         Kind::Bar => {
-            let (n_present, n_expected, n_filled) = match &own.counts {
-                Some(counts) => (counts.present[row], counts.expected[row], counts.filled[row]),
-                None => (u32::from(!flags.has(Flags::FILLED)), 1, u32::from(flags.has(Flags::FILLED))),
-            };
+            let [n_present, n_expected, n_filled] =
+                window.counts.as_ref().map_or(FED, |counts| counts.columns().map(|column| column[place]));
             let (open, high, low) = (value(0), value(1), value(2));
             let (close, volume) = (value(3), value(4));
             let revision = own.revisions.as_ref().map_or(0, |revisions| revisions[row]);

@@ -58,7 +58,7 @@ impl Columns {
             interval_ns: tape.key.interval_ns,
             lag_ns: tape.lag_ns,
             available: tape.available.as_ref().map(|available| available.slice(from, len)),
-            counts: tape.counts.as_ref().map(|counts| slice_counts(counts, from, len)),
+            counts: tape.counts.as_ref().map(|counts| counts.slice(from, len)),
             symbols: Symbols::One(Arc::clone(&tape.key.symbol)),
         }
     }
@@ -101,7 +101,7 @@ impl Columns {
             interval_ns: self.interval_ns,
             lag_ns: self.lag_ns,
             available: self.available.as_ref().map(|available| available.slice(from, len)),
-            counts: self.counts.as_ref().map(|counts| slice_counts(counts, from, len)),
+            counts: self.counts.as_ref().map(|counts| counts.slice(from, len)),
             symbols: self.symbols.slice(from, len),
         }
     }
@@ -165,14 +165,6 @@ impl Columns {
         let batch = to_batch(self).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let schema = batch.schema();
         PyTable::try_new(vec![batch], schema)
-    }
-}
-
-fn slice_counts(counts: &Counts, from: usize, len: usize) -> Counts {
-    Counts {
-        present: counts.present.slice(from, len),
-        expected: counts.expected.slice(from, len),
-        filled: counts.filled.slice(from, len),
     }
 }
 

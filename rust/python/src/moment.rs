@@ -7,10 +7,11 @@ use crate::interval::interval_name;
 use crate::progress::Progress;
 use crate::tape_names::datetime_in;
 use arrow_buffer::ScalarBuffer;
-use backtape_core::gather::{counts, gather, slice_or_empty};
+use backtape_core::gather::{gather, slice_or_empty};
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, Loaded};
 use backtape_core::numbers::Numbers;
+use backtape_core::room::Room;
 use backtape_core::rows::Rows;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -60,12 +61,11 @@ impl Gathered {
         let (loaded, order, all) = (&window.loaded, &window.order, 0..window.order.len());
         let tapes = &loaded.tapes;
         let filled: Vec<&[u8]> = tapes.iter().map(|tape| slice_or_empty(tape.rows.filled.as_ref())).collect();
-        let derived = tapes.iter().any(|tape| tape.counts.is_some());
         Self {
             ts_ns: window.ts_ns.clone(),
             filled: filled.iter().any(|filled| !filled.is_empty()).then(|| gather(order, all.clone(), &filled).into()),
-            counts: derived.then(|| counts(window, all.clone())).flatten(),
-            symbol_ids: keys.symbols_of(order, all),
+            counts: window.counts.clone(),
+            symbol_ids: keys.symbols_of(order, all, &mut Room::default()),
             symbols: Arc::clone(&keys.symbol_names),
             at_ns: order.at_ns.clone(),
             groups: groups(loaded, &window.values),
@@ -74,7 +74,6 @@ impl Gathered {
 
     fn columns(&self, group: &Group, events: Range<usize>) -> Columns {
         let (from, len) = (events.start, events.len());
-        let derived = group.kind == Kind::Bar;
         Columns {
             rows: Rows {
                 kind: group.kind,
@@ -86,11 +85,7 @@ impl Gathered {
             interval_ns: group.interval_ns,
             lag_ns: 0,
             available: Some(self.at_ns.slice(from, len)),
-            counts: self.counts.as_ref().filter(|_| derived).map(|counts| Counts {
-                present: counts.present.slice(from, len),
-                expected: counts.expected.slice(from, len),
-                filled: counts.filled.slice(from, len),
-            }),
+            counts: self.counts.as_ref().filter(|_| group.kind == Kind::Bar).map(|counts| counts.slice(from, len)),
             symbols: Symbols::Each(self.symbol_ids.slice(from, len), Arc::clone(&self.symbols)),
         }
     }

@@ -20,14 +20,18 @@ const FEW_ROWS: usize = 2_048;
 
 enum Planned {
     Begun(Begun<Sketch>),
-    Done(Sketch),
+    Done(Box<Sketch>),
 }
 
 impl Planned {
+    fn done(sketch: Sketch) -> Self {
+        Self::Done(Box::new(sketch))
+    }
+
     fn sketch(self) -> Option<Sketch> {
         match self {
             Self::Begun(begun) => begun.take(),
-            Self::Done(sketch) => Some(sketch),
+            Self::Done(sketch) => Some(*sketch),
         }
     }
 }
@@ -153,9 +157,9 @@ impl State {
     /// Where the system gives no thread, all work is done on the spot.
     fn planned(&mut self, job: Job) -> Planned {
         if job.rows() <= FEW_ROWS {
-            return Planned::Done(job.done(&mut self.tiles));
+            return Planned::done(job.done(&mut self.tiles));
         }
         let ahead = self.ahead.get_or_insert_with(|| Ahead::new("backtape-plan", THREADS, Job::done));
-        ahead.begin(job).map_or_else(|job| Planned::Done(job.done(&mut self.tiles)), Planned::Begun)
+        ahead.begin(job).map_or_else(|job| Planned::done(job.done(&mut self.tiles)), Planned::Begun)
     }
 }
