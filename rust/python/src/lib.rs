@@ -18,6 +18,7 @@ mod errors;
 mod fed_input;
 mod feeds;
 mod flags;
+mod freed_memory;
 mod handed;
 mod interval;
 mod kernels;

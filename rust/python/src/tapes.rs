@@ -3,6 +3,7 @@
 use crate::arrow_in::{Unreadable, by_symbol, read_all, read_by_symbol};
 use crate::enter::Enter;
 use crate::errors::{plain, raise, to_python};
+use crate::freed_memory;
 use crate::handed::HandedTables;
 use crate::session::spans_of;
 use backtape_core::check::{Checked, OnBadRows, check};
@@ -97,6 +98,7 @@ fn check_all<Piece: Sync>(
 impl Tapes {
     #[new]
     fn new() -> Self {
+        freed_memory::keep();
         Self::default()
     }
 
