@@ -21,7 +21,7 @@ type Kernel = (u64, Box<dyn FnMut()>);
 /// The name of a kernel, and what makes it ready.
 type Named = (&'static str, fn() -> Kernel);
 
-const KERNELS: [Named; 12] = [
+const KERNELS: [Named; 13] = [
     ("check bars", || checking(Kind::Bar)),
     ("check quotes", || checking(Kind::Quote)),
     ("check trades", || checking(Kind::Trade)),
@@ -31,8 +31,9 @@ const KERNELS: [Named; 12] = [
     ("merge 1000 tapes of bars", || merging(1000, minutes)),
     ("merge 100 tapes of trades", || merging(100, ticks)),
     ("merge 1000 tapes of trades", || merging(1000, ticks)),
-    ("plan 100 tapes of bars", || planning(100)),
-    ("plan 1000 tapes of bars", || planning(1000)),
+    ("plan 100 tapes of bars", || planning(100, Vec::new())),
+    ("plan 1000 tapes of bars", || planning(1000, Vec::new())),
+    ("plan 100 tapes of bars with 5m", || planning(100, vec![5 * MINUTE])),
     ("derive 5m and gaps", deriving),
 ];
 
@@ -123,10 +124,10 @@ fn merging(tapes: usize, stamps: fn(&mut Steps) -> Vec<i64>) -> Kernel {
     (rows, Box::new(run))
 }
 
-/// Hours, order, ledger and digest of a session, without handing anything out.
-fn planning(tapes: usize) -> Kernel {
-    let (rows, collected) = bars(tapes);
-    let loaded = Arc::new(Loaded::new(day(), &collected, &settings(Vec::new())).expect("clean rows"));
+/// Hours, order, ledger and digest of a session, without handing anything out. Longer bars count as rows.
+fn planning(tapes: usize, derived_ns: Vec<i64>) -> Kernel {
+    let loaded = Arc::new(Loaded::new(day(), &bars(tapes).1, &settings(derived_ns)).expect("clean rows"));
+    let rows = loaded.tapes.iter().map(|tape| tape.rows.len() as u64).sum();
     let mut room = Room::default();
     let run = move || {
         let mut replay = Replay::within(std::mem::take(&mut room));
