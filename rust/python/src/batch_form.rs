@@ -54,6 +54,11 @@ impl BatchForm {
         make(&mut self.lock().room)
     }
 
+    /// No batch follows: a replay that is kept for its ledger does not keep memory for batches.
+    pub(crate) fn end(&self) {
+        *self.lock() = Shared::default();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,7 +9,7 @@ use std::sync::Once;
 /// other allocators do not mind.
 const LARGEST_LEARNT_FROM: usize = (32 << 20) - (8 << 10);
 
-/// From now on the process keeps up to 64 MB of freed memory for what comes next. No page of the block is touched.
+/// From now on the process keeps up to 64 MB of freed memory in each heap for what comes next. No page of the block is touched.
 pub(crate) fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGEST_LEARNT_FROM))));

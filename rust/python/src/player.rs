@@ -247,6 +247,7 @@ impl Player {
             self.settle()?;
             let mut plan = self.plan();
             self.planner.end();
+            self.form.end();
             plan.lifecycle.go(Phase::Done)
         })
     }
