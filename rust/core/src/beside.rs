@@ -34,14 +34,7 @@ pub fn known_bars(loaded: &Loaded, mark: &Mark, symbol: &SymbolTapes, interval_n
         last.extend(rows.map(|row| (loaded.tapes[tape].rows.ts_ns[row], (tape, row))));
     }
     let places: Vec<(&LoadedTape, usize)> = last.values().map(|&(tape, row)| (&loaded.tapes[tape], row)).collect();
-    let count = |pick: fn(&Counts) -> &[u32], fed: u32, filled: u32| {
-        let of = |&(tape, row): &(&LoadedTape, usize)| match &tape.counts {
-            Some(counts) => pick(counts)[row],
-            None if tape.rows.is_filled(row) => filled,
-            None => fed,
-        };
-        places.iter().map(of).collect()
-    };
+    let count = |place: usize| places.iter().map(|(tape, row)| tape.counts_of(*row)[place]).collect();
     let column = |number: usize| places.iter().map(|(tape, row)| tape.rows.values[number][*row]).collect();
     Some(Known {
         rows: Rows::new(
@@ -50,10 +43,6 @@ pub fn known_bars(loaded: &Loaded, mark: &Mark, symbol: &SymbolTapes, interval_n
             (0..Kind::Bar.columns().len()).map(column).collect(),
         ),
         available: places.iter().map(|(tape, row)| tape.available_ns(*row)).collect(),
-        counts: Counts {
-            present: count(|counts| &counts.present, 1, 0),
-            expected: count(|counts| &counts.expected, 1, 1),
-            filled: count(|counts| &counts.filled, 0, 1),
-        },
+        counts: Counts { present: count(0), expected: count(1), filled: count(2) },
     })
 }

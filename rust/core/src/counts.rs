@@ -32,10 +32,21 @@ impl Counts {
 /// Present, expected and filled of a bar that came in as it is.
 pub const FED: [u32; 3] = [1, 1, 0];
 
+/// The same of a base bar, which may have been filled in.
+pub const fn of_base_bar(is_filled: bool) -> [u32; 3] {
+    if is_filled { [0, 1, 1] } else { FED }
+}
+
 impl LoadedTape {
     /// Whether any of its rows may have other counts than a bar that came in as it is.
     pub(crate) const fn is_counted(&self) -> bool {
         self.counts.is_some() || self.rows.filled.is_some()
+    }
+
+    /// Present, expected and filled of a row.
+    pub(crate) fn counts_of(&self, row: usize) -> [u32; 3] {
+        let fed = || of_base_bar(self.rows.is_filled(row));
+        self.counts.as_ref().map_or_else(fed, |counts| counts.columns().map(|column| column[row]))
     }
 
     /// Writes the counts of some rows: present, expected or filled, by its place among these.
@@ -43,9 +54,7 @@ impl LoadedTape {
         match (&self.counts, &self.rows.filled) {
             (Some(counts), _) => out.copy_from_slice(&counts.columns()[place][rows]),
             (None, Some(filled)) => {
-                let of_filled = [0, 1, 1][place];
-                let count = |&mark: &u8| if mark == 0 { FED[place] } else { of_filled };
-                out.iter_mut().zip(&filled[rows]).for_each(|(own, mark)| *own = count(mark));
+                out.iter_mut().zip(&filled[rows]).for_each(|(own, &mark)| *own = of_base_bar(mark != 0)[place]);
             }
             (None, None) => out.fill(FED[place]),
         }

@@ -124,9 +124,12 @@ impl Tiles {
     }
 
     fn write_counts(&mut self, tapes: &[LoadedTape], lanes: &[Lane<'_>], page: &mut Page<'_>) {
+        let Some(counts) = &mut page.counts else {
+            return;
+        };
         let is_counted = tapes.iter().any(LoadedTape::is_counted);
         make_room(&mut self.words, self.at_ns.len());
-        for (place, out) in page.counts.iter_mut().flatten().enumerate() {
+        for (place, out) in counts.iter_mut().enumerate() {
             if is_counted {
                 for ((tape, lane), own) in tapes.iter().zip(lanes).zip(pieces_mut(lanes, &mut self.words)) {
                     tape.write_counts(place, lane.from..lane.to, own);

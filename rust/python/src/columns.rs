@@ -6,6 +6,7 @@ use crate::numpy_view::{copied, read_only};
 use crate::visits::Visit;
 use arrow_buffer::ScalarBuffer;
 use backtape_core::beside::Known;
+use backtape_core::counts::of_base_bar;
 use backtape_core::key::Kind;
 use backtape_core::loaded::{Counts, LoadedTape};
 use backtape_core::rows::Rows;
@@ -141,16 +142,14 @@ impl Columns {
 
     /// What bars were made from: n_present, n_expected or n_filled of each.
     pub(crate) fn counted(&self, name: &str) -> ScalarBuffer<u32> {
-        let of_row = |row: usize| match name {
-            "n_present" => u32::from(!self.rows.is_filled(row)),
-            "n_filled" => u32::from(self.rows.is_filled(row)),
+        let place = match name {
+            "n_present" => 0,
+            "n_filled" => 2,
             _ => 1,
         };
-        match (&self.counts, name) {
-            (Some(counts), "n_present") => counts.present.clone(),
-            (Some(counts), "n_filled") => counts.filled.clone(),
-            (Some(counts), _) => counts.expected.clone(),
-            (None, _) => (0..self.rows.len()).map(of_row).collect(),
+        match &self.counts {
+            Some(counts) => counts.columns()[place].clone(),
+            None => (0..self.rows.len()).map(|row| of_base_bar(self.rows.is_filled(row))[place]).collect(),
         }
     }
 
