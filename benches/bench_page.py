@@ -212,6 +212,8 @@ How late events are in a paced replay: `python benches/pace.py`; how fast fed ro
 - *Prepared in* is the time to put the rows into the form that a contender holds by nature, apart from the job: frames,
   tables, lists of tuples. backtape starts from one pyarrow table a symbol and kind, and makes a new `replay(...)` for
   every run; checking the rows and loading the sessions is part of its job.
+- *Tables opened before*: `backtape.open(tables)`, whose rows are looked through once for any number of replays. Here
+  that belongs to *prepared in*, and each run makes a new `replay(...)` of the same.
 - *x best peer* is the rate over that of the fastest peer in the same table. A *limit* does less than the job: it is
   there to show what room is left.
 - *Fastest to slowest* are the rounds, in ns an event. Differences below a third say little on a shared machine.

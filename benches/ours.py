@@ -34,8 +34,22 @@ def tables_of(work: Work) -> Tables:
     return {kind: {tape.symbol: table(tape.columns) for tape in work.of_kind(kind)} for kind in work.kinds}
 
 
-def replay_of(work: Work, tables: Tables, derived: tuple[str, ...] = ()) -> backtape.Replay:
-    return backtape.replay(tables, kinds=work.kinds, calendar="XNYS", derived=derived)
+def replay_of(work: Work, source: Tables | backtape.Repository, derived: tuple[str, ...] = ()) -> backtape.Replay:
+    return backtape.replay(source, kinds=work.kinds, calendar="XNYS", derived=derived)
+
+
+def opened_of(work: Work) -> backtape.Repository:
+    """Tables that were opened, and looked through for a replay before."""
+    opened = backtape.open(tables_of(work))
+    replay_of(work, opened).stop()
+    return opened
+
+
+def opened_bars_of(work: Work) -> backtape.Repository:
+    """Bars that were opened, and looked through for gaps before."""
+    opened = backtape.open(tables_of(work)["bar"])
+    backtape.find_gaps(opened, calendar="XNYS")
+    return opened
 
 
 def _facts(work: Work, table: pa.Table) -> Facts:
@@ -51,16 +65,23 @@ def _facts(work: Work, table: pa.Table) -> Facts:
     return wide_facts(work, tapes[is_row], lambda name: table[name].to_numpy()[is_row])
 
 
-@contender("J1", "backtape: batches()", "ours", package="backtape", quick=True)
-def _batches(work: Work) -> Run:
-    tables = tables_of(work)
-
+def _batches_of(work: Work, source: Tables | backtape.Repository) -> Run:
     def run() -> Callable[[], Facts]:
-        rows = sum(batch.num_rows for batch in replay_of(work, tables).batches())
+        rows = sum(batch.num_rows for batch in replay_of(work, source).batches())
         assert rows == work.rows + 2 * len(work.spans), "every row comes, and each session's open and close"
-        return lambda: _facts(work, replay_of(work, tables).to_arrow())
+        return lambda: _facts(work, replay_of(work, source).to_arrow())
 
     return run
+
+
+@contender("J1", "backtape: batches()", "ours", package="backtape", quick=True)
+def _batches(work: Work) -> Run:
+    return _batches_of(work, tables_of(work))
+
+
+@contender("J1", "backtape: batches(), tables opened before", "ours", package="backtape")
+def _batches_opened(work: Work) -> Run:
+    return _batches_of(work, opened_of(work))
 
 
 @contender("J1", "backtape: replay() alone, nothing read", "ours", package="backtape", quick=True)
@@ -74,15 +95,22 @@ def _replay_alone(work: Work) -> Run:
     return run
 
 
-@contender("J1", "backtape: to_arrow()", "ours", package="backtape", quick=True)
-def _to_arrow(work: Work) -> Run:
-    tables = tables_of(work)
-
+def _to_arrow_of(work: Work, source: Tables | backtape.Repository) -> Run:
     def run() -> Callable[[], Facts]:
-        table = replay_of(work, tables).to_arrow()
+        table = replay_of(work, source).to_arrow()
         return lambda: _facts(work, table)
 
     return run
+
+
+@contender("J1", "backtape: to_arrow()", "ours", package="backtape", quick=True)
+def _to_arrow(work: Work) -> Run:
+    return _to_arrow_of(work, tables_of(work))
+
+
+@contender("J1", "backtape: to_arrow(), tables opened before", "ours", package="backtape")
+def _to_arrow_opened(work: Work) -> Run:
+    return _to_arrow_of(work, opened_of(work))
 
 
 @contender("J1", "backtape: merge(), the kernel alone", "ours", package="backtape")
@@ -180,13 +208,10 @@ def _hook(work: Work) -> Run:
     return run
 
 
-@contender("J3", "backtape: moments(), bars and their closes", "ours", package="backtape", workloads=BARS, quick=True)
-def _moments(work: Work) -> Run:
-    tables = tables_of(work)
-
+def _moments_of(work: Work, source: Tables | backtape.Repository) -> Run:
     def run() -> Callable[[], Facts]:
         bars, total = 0, 0.0
-        for moment in replay_of(work, tables).moments():
+        for moment in replay_of(work, source).moments():
             closes = moment.bars["1m"].close
             if len(closes):
                 bars += len(closes)
@@ -194,6 +219,16 @@ def _moments(work: Work) -> Run:
         return lambda: instant_facts(bars, float(total))
 
     return run
+
+
+@contender("J3", "backtape: moments(), bars and their closes", "ours", package="backtape", workloads=BARS, quick=True)
+def _moments(work: Work) -> Run:
+    return _moments_of(work, tables_of(work))
+
+
+@contender("J3", "backtape: moments(), tables opened before", "ours", package="backtape", workloads=BARS)
+def _moments_opened(work: Work) -> Run:
+    return _moments_of(work, opened_of(work))
 
 
 def _column_of(table: pa.Table) -> Callable[[str], np.ndarray]:
@@ -204,12 +239,9 @@ def _longer_facts(tables: dict[int, pa.Table]) -> Facts:
     return bucket_facts({minutes: _column_of(table) for minutes, table in tables.items()})
 
 
-@contender("J4", "backtape: aggregate()", "ours", package="backtape", workloads=BARS, quick=True)
-def _aggregate(work: Work) -> Run:
-    tables = tables_of(work)["bar"]
-
+def _aggregate_of(bars: dict[str, pa.Table] | backtape.Repository) -> Run:
     def run() -> Callable[[], Facts]:
-        made = backtape.aggregate(tables, ("5m", "15m"), calendar="XNYS")
+        made = backtape.aggregate(bars, ("5m", "15m"), calendar="XNYS")
 
         def facts() -> Facts:
             interval = made["interval_ns"].to_numpy()
@@ -218,6 +250,16 @@ def _aggregate(work: Work) -> Run:
         return facts
 
     return run
+
+
+@contender("J4", "backtape: aggregate()", "ours", package="backtape", workloads=BARS, quick=True)
+def _aggregate(work: Work) -> Run:
+    return _aggregate_of(tables_of(work)["bar"])
+
+
+@contender("J4", "backtape: aggregate(), tables opened before", "ours", package="backtape", workloads=BARS)
+def _aggregate_opened(work: Work) -> Run:
+    return _aggregate_of(opened_bars_of(work))
 
 
 @contender("J4", "backtape: replay(derived=...).batches()", "ours", package="backtape", workloads=BARS)
@@ -237,18 +279,25 @@ def _derived(work: Work) -> Run:
     return run
 
 
-@contender("J5", "backtape: find_gaps()", "ours", package="backtape", workloads=BARS, quick=True)
-def _find_gaps(work: Work) -> Run:
-    tables = tables_of(work)["bar"]
-
+def _find_gaps_of(work: Work, bars: dict[str, pa.Table] | backtape.Repository) -> Run:
     def run() -> Callable[[], Facts]:
-        gaps = backtape.find_gaps(tables, calendar="XNYS")
+        gaps = backtape.find_gaps(bars, calendar="XNYS")
         symbols = gaps["symbol"].combine_chunks()
         n_missing = gaps["n_missing"].to_numpy()
         missing = np.bincount(symbols.indices.to_numpy(), n_missing, len(work.tapes))
         return lambda: gap_facts(n_missing, missing, work.minutes)
 
     return run
+
+
+@contender("J5", "backtape: find_gaps()", "ours", package="backtape", workloads=BARS, quick=True)
+def _find_gaps(work: Work) -> Run:
+    return _find_gaps_of(work, tables_of(work)["bar"])
+
+
+@contender("J5", "backtape: find_gaps(), tables opened before", "ours", package="backtape", workloads=BARS)
+def _find_gaps_opened(work: Work) -> Run:
+    return _find_gaps_of(work, opened_bars_of(work))
 
 
 @contender("J5", "backtape: quality(), the whole report", "ours", package="backtape", workloads=BARS)

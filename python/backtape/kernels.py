@@ -12,7 +12,7 @@ from backtape.arrow_types import ArrowStreamable, stamps_ns
 from backtape.calendars import calendar as calendar_of
 from backtape.errors import ConfigError, IntervalError, SchemaError
 from backtape.model import interval_ns
-from backtape.normalise import Shape
+from backtape.repositories.base import Repository
 from backtape.repositories.memory import MemoryRepository, Tables
 
 Spans = Iterable[tuple[int, int]] | ArrowStreamable
@@ -21,27 +21,34 @@ Spans = Iterable[tuple[int, int]] | ArrowStreamable
 _BATCH_ROWS = 65_536
 
 
-def merge(tapes: Tables, *, rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
+def merge(tapes: Tables | Repository, *, rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
     """Merge tables into one stream in the order of `available_at`, bars before quotes before trades, then by symbol.
 
-    `tapes`: as for `replay`: tables with a symbol column, or a mapping by symbol or kind. The schema of the stream is
-    that of `Replay.batches()`. `rows`: about how many rows a batch has; instants are not split.
+    `tapes`: as for `replay`: tables with a symbol column, or a mapping by symbol or kind, or what `backtape.open` made
+    of them. The schema of the stream is that of `Replay.batches()`. `rows`: about how many rows a batch has; instants
+    are not split.
 
     Raises:
         DataError: rows that are not sorted, or bad in another way; the error names tape, row and values.
+        ConfigError: a repository that is not in memory.
     """
-    repository = MemoryRepository(tapes)
-    merged = _core.Merge(checked(repository), list(repository.kinds()), rows)
+    repository = _held(tapes, lone_symbol=None)
+    merged = _core.Merge(repository.checked(), list(repository.kinds()), rows)
     return pa.RecordBatchReader.from_batches(merged.schema(), merged)
 
 
 def aggregate(
-    bars: Tables, interval: str | Sequence[str], *, calendar: str | None = None, sessions: Spans | None = None
+    bars: Tables | Repository,
+    interval: str | Sequence[str],
+    *,
+    calendar: str | None = None,
+    sessions: Spans | None = None,
 ) -> pa.Table:
     """Make bars of longer intervals from 1s or 1m bars, by time: anchored at each open, cut at each close.
 
-    `bars`: as for `replay`; a table without a symbol column is one symbol. `interval`: one such as "5m", or several:
-    then the bars are looked through once. Give either `calendar`, or `sessions`.
+    `bars`: as for `replay`, or what `backtape.open` made of tables: then rows that were checked are not checked anew. A
+    table without a symbol column is one symbol. `interval`: one such as "5m", or several: then the bars are looked
+    through once. Give either `calendar`, or `sessions`.
 
     Returns a table, interval by interval as they are given, and symbol by symbol: ts and available_at
     timestamp[ns, UTC], symbol, interval_ns int64, open, high, low, close, volume float64, n_present, n_expected,
@@ -50,7 +57,7 @@ def aggregate(
     Raises:
         IntervalError: an interval that is not a longer multiple of the bars', or is given twice.
         DataError: rows that are not sorted, or bad in another way.
-        ConfigError: both or neither of `calendar` and `sessions`.
+        ConfigError: both or neither of `calendar` and `sessions`, or a repository that is not in memory.
     """
     repository = _bars(bars)
     spans = _spans(repository, calendar, sessions)
@@ -61,36 +68,39 @@ def aggregate(
             raise IntervalError(
                 f"interval {name} is given twice; give each once", setting="interval", value=name, interval=name
             )
-    return pa.Table.from_batches(_core.aggregate(checked(repository), spans, intervals_ns))
+    return pa.Table.from_batches(_core.aggregate(repository.checked(), spans, intervals_ns))
 
 
-def find_gaps(bars: Tables, *, calendar: str | None = None, sessions: Spans | None = None) -> pa.Table:
+def find_gaps(bars: Tables | Repository, *, calendar: str | None = None, sessions: Spans | None = None) -> pa.Table:
     """Find the runs of missing bars within trading hours.
 
-    `bars`: as for `replay`; a table without a symbol column is one symbol. Give either `calendar`, and the sessions
-    from the first to the last stamp are looked at, or `sessions`.
+    `bars`: as for `replay`, or what `backtape.open` made of tables: then rows that were checked are not checked anew. A
+    table without a symbol column is one symbol. Give either `calendar`, and the sessions from the first to the last
+    stamp are looked at, or `sessions`.
 
     Returns a table: symbol, start and end timestamp[ns, UTC] (half-open), n_missing uint64.
 
     Raises:
         DataError: rows that are not sorted, or bad in another way.
-        ConfigError: both or neither of `calendar` and `sessions`.
+        ConfigError: both or neither of `calendar` and `sessions`, or a repository that is not in memory.
     """
     repository = _bars(bars)
-    gaps, _ = _core.find_gaps(checked(repository), _spans(repository, calendar, sessions))
+    gaps, _ = _core.find_gaps(repository.checked(), _spans(repository, calendar, sessions))
     return pa.Table.from_batches([gaps])
 
 
-def checked(repository: MemoryRepository) -> _core.Tapes:
-    """All rows of a repository, checked."""
-    tapes = _core.Tapes()
-    for kind, interval in repository.kinds_and_intervals():
-        repository.add_to(tapes, kind, interval)
-    return tapes
+def _held(tables: Tables | Repository, lone_symbol: str | None) -> MemoryRepository:
+    if isinstance(tables, MemoryRepository):
+        return tables
+    if isinstance(tables, Repository):
+        raise ConfigError(
+            f"{tables.name} is not in memory; give tables, or what backtape.open made of tables", setting="tables"
+        )
+    return MemoryRepository(tables, lone_symbol=lone_symbol)
 
 
-def _bars(bars: Tables) -> MemoryRepository:
-    repository = MemoryRepository(bars, shape=Shape(), lone_symbol="")
+def _bars(bars: Tables | Repository) -> MemoryRepository:
+    repository = _held(bars, lone_symbol="")
     if odd := [kind for kind in repository.kinds() if kind != "bar"]:
         raise SchemaError(f"these are rows of kind {odd[0]}, not bars", source=repository.name)
     return repository

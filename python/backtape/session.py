@@ -17,11 +17,11 @@ from backtape.label_check import LabelCheck, Witness
 from backtape.model import Kind, TapeInfo, interval_name
 from backtape.repositories.base import Repository, TellsByTime
 from backtape.repositories.files import FileRepository
+from backtape.repositories.held import empty_tapes
 from backtape.repositories.memory import MemoryRepository
 from backtape.repositories.store import StoreRepository
 from backtape.request import Request
 
-_ALWAYS = (-(2**63), 2**63 - 1)
 _TABLES_AHEAD = 64, 64 << 20
 """Sessions of tables that are loaded and wait to be played, and bytes: but for derived bars they are views of the
 tables.
@@ -73,7 +73,9 @@ class SessionLoader:
         self.symbols = tuple(sorted({tape.symbol for tape in self.tapes}))
         self._labels = LabelCheck(request, self.tapes)
         self._empties: dict[tuple[Kind, ...], tuple[Tapes, tuple[tuple[Kind, int], ...]]] = {}
-        self._resident = self._read(request, *_ALWAYS) if isinstance(repository, MemoryRepository) else None
+        self._resident: Tapes | None = None
+        if isinstance(repository, MemoryRepository):
+            self._resident = repository.checked(self.tapes, symbols=request.symbols, on_bad_rows=request.on_bad_rows)
 
     def check_fed(self, tape: TapeInfo, kinds: tuple[Kind, ...]) -> None:
         """Check that a tape may be fed.
@@ -249,12 +251,6 @@ class SessionLoader:
         tapes, kinds_and_intervals = self._empty(request.kinds)
         if self._repository is None:
             return tapes
-        if isinstance(self._repository, MemoryRepository):
-            for kind, interval_ns in kinds_and_intervals:
-                self._repository.add_to(
-                    tapes, kind, interval_ns, symbols=request.symbols, on_bad_rows=request.on_bad_rows
-                )
-            return tapes
         by_time = isinstance(self._repository, TellsByTime)
         for kind, interval_ns in kinds_and_intervals:
             pieces = self._repository.read(
@@ -283,14 +279,7 @@ class SessionLoader:
         begins with a copy.
         """
         if kinds not in self._empties:
-            tapes = Tapes()
-            symbols: dict[tuple[Kind, int], list[str]] = {}
-            for tape in self.tapes:
-                if tape.kind in kinds:
-                    symbols.setdefault((tape.kind, tape.interval_ns), []).append(tape.symbol)
-            for (kind, interval_ns), own in symbols.items():
-                tapes.declare(kind, interval_ns, own)
-            self._empties[kinds] = tapes, tuple(symbols)
+            self._empties[kinds] = empty_tapes(tape for tape in self.tapes if tape.kind in kinds)
         empty, kinds_and_intervals = self._empties[kinds]
         return empty.copy(), kinds_and_intervals
 

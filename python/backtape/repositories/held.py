@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from backtape._core import HandedTables, Tapes
 from backtape.arrow_types import stamps_ns
-from backtape.model import Kind
+from backtape.model import Kind, TapeInfo
 from backtape.normalise import NUMBERS
 from backtape.repositories.base import Piece
 
@@ -87,6 +87,17 @@ class HeldRun:
             if wanted is None or symbol in wanted
         ]
         tapes.add_many(self.interval_ns, self.handed, pieces=pieces, on_bad_rows=on_bad_rows, only_source=True)
+
+
+def empty_tapes(tapes: Iterable[TapeInfo]) -> tuple[Tapes, tuple[tuple[Kind, int], ...]]:
+    """Tapes without rows, and their kinds and intervals."""
+    empty = Tapes()
+    symbols: dict[tuple[Kind, int], list[str]] = {}
+    for tape in tapes:
+        symbols.setdefault((tape.kind, tape.interval_ns), []).append(tape.symbol)
+    for (kind, interval_ns), own in symbols.items():
+        empty.declare(kind, interval_ns, own)
+    return empty, tuple(symbols)
 
 
 def add_pieces(

@@ -24,7 +24,7 @@ from backtape.normalise import (
     stamps_of,
 )
 from backtape.repositories.base import Piece, within
-from backtape.repositories.held import Held, HeldRun, add_pieces, columns_of, name_of
+from backtape.repositories.held import Held, HeldRun, add_pieces, columns_of, empty_tapes, name_of
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""
@@ -68,6 +68,8 @@ class MemoryRepository:
         # converted and looked at together.
         runs = groupby(_tables(source), _alike)
         self._held = [held for alike, run in runs for held in self._hold_run(alike, list(run))]
+        self._tapes: tuple[TapeInfo, ...] | None = None
+        self._checked: tuple[object, Tapes] | None = None
 
     @property
     def name(self) -> str:
@@ -76,10 +78,15 @@ class MemoryRepository:
 
     def tapes(self) -> list[TapeInfo]:
         """Return what is there, sorted, each tape once."""
+        if self._tapes is None:
+            self._tapes = self._listed()
+        return list(self._tapes)
+
+    def _listed(self) -> tuple[TapeInfo, ...]:
         symbols: dict[tuple[Kind, int], set[str]] = {own: set() for own in self.kinds_and_intervals()}
         for held in self._held:
             symbols[held.kind, held.interval_ns].update(held.symbols)
-        return [TapeInfo(*own, symbol) for own, there in symbols.items() for symbol in sorted(there)]
+        return tuple(TapeInfo(*own, symbol) for own, there in symbols.items() for symbol in sorted(there))
 
     def kinds_and_intervals(self) -> list[tuple[Kind, int]]:
         """Return the kinds of the tables, with the interval of bars (ns; else 0), also of tables without rows."""
@@ -106,20 +113,38 @@ class MemoryRepository:
                     rows = within(rows, positions_ns(rows["ts"], alone_ns=start_ns), start_ns, end_ns)
                 yield piece if rows is piece.rows else Piece(piece.source, rows, piece.symbol)
 
-    def add_to(
+    def checked(
+        self,
+        tapes: tuple[TapeInfo, ...] | None = None,
+        *,
+        symbols: Sequence[str] | None = None,
+        on_bad_rows: Literal["raise", "quarantine"] = "raise",
+    ) -> Tapes:
+        """Return the rows of some tapes, or all, checked. `symbols` are those of the tapes; None means all there are.
+
+        Who asks for the same again gets the same: one repository may serve many replays, and its rows are checked once.
+
+        Raises:
+            DataError: rows that cannot be replayed as they are.
+        """
+        asked = tapes, symbols, on_bad_rows
+        if self._checked is None or self._checked[0] != asked:
+            found, kinds_and_intervals = empty_tapes(tapes or ())
+            for kind, interval_ns in kinds_and_intervals if tapes is not None else self.kinds_and_intervals():
+                self._add_to(found, kind, interval_ns, symbols=symbols, on_bad_rows=on_bad_rows)
+            self._checked = asked, found
+        return self._checked[1]
+
+    def _add_to(
         self,
         tapes: Tapes,
         kind: Kind,
         interval_ns: int,
         *,
-        symbols: Sequence[str] | None = None,
-        on_bad_rows: Literal["raise", "quarantine"] = "raise",
+        symbols: Sequence[str] | None,
+        on_bad_rows: Literal["raise", "quarantine"],
     ) -> None:
-        """Check all rows of `kind` and add them to tapes; two tables of one tape are an error.
-
-        Raises:
-            DataError: rows that cannot be replayed as they are.
-        """
+        """Check all rows of `kind` and add them to tapes; two tables of one tape are an error."""
         wanted = None if symbols is None else frozenset(symbols)
         pieces: list[Piece] = []
         for held in self._of(kind, interval_ns):

@@ -55,7 +55,9 @@ def open(  # noqa: A001  # the public name
     too: `parquet:`, `arrow:`, `csv:`, `polygon:`, `databento:`.
 
     What lies in memory is given as it is: a table with `__arrow_c_stream__`, several, or a mapping of them by symbol or
-    kind, as `backtape.replay` takes them. `symbol` is then that of a table without a column for it.
+    kind, as `backtape.replay` takes them. `symbol` is then that of a table without a column for it. What is opened may
+    serve any number of replays: the rows are checked for the first one, and again only when one asks for other tapes or
+    deals with bad rows in another way. So the tables must stay as they are, as Arrow has it anyway.
 
     Databases are `postgresql://user:password@host/database`, `sqlite:///file` and `duckdb:///file`; `tables`, `schema`,
     `symbols`, `symbol`, `interval` and `timeout` are those of `backtape.repositories.sql.SqlRepository`, and `columns`

@@ -2,7 +2,7 @@
 
 use crate::derive::{BarSlices, OfTapes, with_room_for};
 use crate::error::{Error, Result};
-use crate::gaps::{Gap, gaps, slots_expected, slots_present};
+use crate::gaps::{Gap, gaps_between, slots_expected};
 use crate::key::{Kind, TapeKey, interval_name};
 use crate::rows::Rows;
 use crate::runs::Runs;
@@ -81,13 +81,14 @@ pub struct SymbolGaps {
 
 /// The gaps of a symbol's base bars within spans.
 pub fn find_gaps(key: &TapeKey, tape: &Tape, spans: &[Span]) -> SymbolGaps {
-    let (ts_ns, interval_ns) = (&tape.rows.ts_ns, key.interval_ns);
+    let interval_ns = key.interval_ns;
+    let runs = Runs::of(&tape.rows.ts_ns, spans, interval_ns);
     SymbolGaps {
         symbol: Arc::clone(&key.symbol),
         interval_ns,
         expected: slots_expected(spans, interval_ns, i64::MAX),
-        present: slots_present(ts_ns, spans, interval_ns, i64::MAX),
-        gaps: gaps(ts_ns, spans, interval_ns),
+        present: runs.rows() as u64,
+        gaps: gaps_between(&runs, spans, interval_ns),
     }
 }
 

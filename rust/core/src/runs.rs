@@ -53,6 +53,11 @@ impl Runs {
         self.0.len()
     }
 
+    /// How many bars they have together.
+    pub(crate) fn rows(&self) -> usize {
+        self.0.iter().map(|run| run.rows).sum()
+    }
+
     /// Each span with its runs.
     pub(crate) fn by_span<'a>(&'a self, spans: &'a [Span]) -> impl Iterator<Item = (Span, &'a [Run])> {
         let mut left = self.0.as_slice();
