@@ -87,15 +87,17 @@ class _Part(Protocol):
 
 def shares(asked: argparse.Namespace) -> Iterator[Share]:
     """What is measured, one after the other, so that no part holds memory while another is timed."""
-    yield from _of_tables(asked.size)
+    yield from _of_tables("W1", asked.size)
+    yield next(_of_tables("W2", asked.size))
     symbols, days = (100, 5) if asked.quick else (1_000, 20)
     yield _of_store(kept(symbols, days))
     symbols, days = (100, 50) if asked.quick else (1_000, 250)
     yield from _of_starts(kept(symbols, days, minutes=2))
 
 
-def _of_tables(size: float) -> Iterator[Share]:
-    work = load("W1", size, CACHE)
+def _of_tables(name: str, size: float) -> Iterator[Share]:
+    """What longer bars cost, then what quality does."""
+    work = load(name, size, CACHE)
     stamp = pa.timestamp("ns", tz="UTC")
     tables = {tape.symbol: pa.table(tape.columns) for tape in work.tapes}
     tables = {symbol: table.set_column(0, "ts", table["ts"].cast(stamp)) for symbol, table in tables.items()}

@@ -100,7 +100,7 @@ fn derived(session: &Session, bases: &[Base<'_>], intervals_ns: &[i64]) -> Vec<L
         }
     }
     for (&interval_ns, (bars, places)) in intervals_ns.iter().zip(all) {
-        let columns = Columns::from(bars);
+        let columns = Columns::of(bars, interval_ns);
         for ((base, _), rows) in bases.iter().zip(places) {
             made.push(columns.tape(TapeKey { interval_ns, ..base.key.clone() }, rows));
         }
@@ -111,18 +111,21 @@ fn derived(session: &Session, bases: &[Base<'_>], intervals_ns: &[i64]) -> Vec<L
 /// Derived bars of several tapes. Each tape is a part of the columns: memory is asked for once, and not tape by tape.
 struct Columns {
     ts_ns: ScalarBuffer<i64>,
-    available_ns: ScalarBuffer<i64>,
+    /// When each bar is known; `None` where that is one interval after its stamp, since no window was cut.
+    available_ns: Option<ScalarBuffer<i64>>,
     values: Numbers,
     present: ScalarBuffer<u32>,
     expected: ScalarBuffer<u32>,
     filled: ScalarBuffer<u32>,
 }
 
-impl From<DerivedBars> for Columns {
-    fn from(bars: DerivedBars) -> Self {
+impl Columns {
+    fn of(bars: DerivedBars, interval_ns: i64) -> Self {
+        let are_whole =
+            bars.ts_ns.iter().zip(&bars.available_ns).all(|(ts_ns, at_ns)| at_ns.wrapping_sub(*ts_ns) == interval_ns);
         Self {
             ts_ns: bars.ts_ns.into(),
-            available_ns: bars.available_ns.into(),
+            available_ns: (!are_whole).then(|| bars.available_ns.into()),
             values: [bars.open, bars.high, bars.low, bars.close, bars.volume]
                 .map(ScalarBuffer::from)
                 .into_iter()
@@ -132,15 +135,14 @@ impl From<DerivedBars> for Columns {
             filled: bars.n_filled.into(),
         }
     }
-}
 
-impl Columns {
     fn tape(&self, key: TapeKey, rows: Range<usize>) -> LoadedTape {
         let (first, len) = (rows.start, rows.len());
         let own = Rows::new(Kind::Bar, self.ts_ns.slice(first, len), self.values.slice(rows));
-        let mut tape = LoadedTape::new(key, own, 0, std::iter::once(0..len).collect(), Tally::default());
+        let lag_ns = key.interval_ns;
+        let mut tape = LoadedTape::new(key, own, lag_ns, std::iter::once(0..len).collect(), Tally::default());
         tape = tape.of_part(Part::Derived);
-        tape.available = Some(self.available_ns.slice(first, len));
+        tape.available = self.available_ns.as_ref().map(|available_ns| available_ns.slice(first, len));
         let [present, expected, filled] =
             [&self.present, &self.expected, &self.filled].map(|column| column.slice(first, len));
         tape.counts = Some(Counts { present, expected, filled });

@@ -106,7 +106,7 @@ impl LoadedTape {
     /// Some of its rows, to be merged.
     pub(crate) fn lane(&self, from: usize, to: usize) -> Lane<'_> {
         let (stamps_ns, lag_ns) = self.stamps();
-        // Bars stand on the grid of their interval, one a stamp: the door has looked.
+        // No bar begins before the one before it is over: the door has looked, and derived bars are made so.
         let step_ns = if self.available.is_none() { self.key.interval_ns } else { 0 };
         Lane { stamps_ns, lag_ns, step_ns, from, to }
     }

@@ -16,7 +16,7 @@ pub struct Lane<'a> {
     pub stamps_ns: &'a [i64],
     /// How long after its stamp a row is known.
     pub lag_ns: i64,
-    /// The stamps ascend by multiples of this; 0 where no such step is known.
+    /// Each stamp is so much later than the one before, or more; 0 where no such step is known.
     pub step_ns: i64,
     /// The first row to merge.
     pub from: usize,
