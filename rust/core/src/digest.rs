@@ -44,6 +44,16 @@ pub fn placed_hash(place: u64, event: u64) -> u64 {
     mix(event ^ place.wrapping_add(1).wrapping_mul(STEP))
 }
 
+/// The sum of the hashes of events that follow each other, at their places from `first` on.
+pub(crate) fn placed_sum(first: u64, events: &[u64]) -> u64 {
+    let (mut sum, mut place) = (0_u64, first.wrapping_add(1).wrapping_mul(STEP));
+    for event in events {
+        sum = sum.wrapping_add(mix(event ^ place));
+        place = place.wrapping_add(STEP);
+    }
+    sum
+}
+
 /// The hash of a tape's key: FNV-1a of its words and the symbol's bytes.
 pub fn tape_hash(key: &TapeKey) -> u64 {
     let words = [key.kind as u8].into_iter().chain(key.interval_ns.to_le_bytes());
@@ -129,6 +139,8 @@ mod tests {
         let placed: Vec<u64> = (0..9).map(|place| placed_hash(place, place % 4)).collect();
         let whole = Digest::default().and(&placed);
         assert_eq!(Digest::default().and(&placed[..5]).and(&placed[5..]), whole);
+        let events: Vec<u64> = (0..9).map(|place| place % 4).collect();
+        assert_eq!(Digest::default().and(&[placed_sum(0, &events[..5]), placed_sum(5, &events[5..])]), whole);
     }
 
     #[test]

@@ -105,12 +105,17 @@ impl Slots {
         self.of_lanes[lanes.start].start as usize..self.of_lanes[lanes.end - 1].end as usize
     }
 
-    /// Appends when the rows of some lanes are known, lane after lane.
-    pub(crate) fn times(&self, lanes: Range<usize>, at_ns: &mut Vec<i64>) {
+    /// Writes when the rows of some lanes are known, lane after lane.
+    pub(crate) fn times(&self, lanes: Range<usize>, mut at_ns: &mut [i64]) {
         for run in &self.runs[self.runs_of(&lanes)] {
-            let first_ns = self.time(run.slot as usize);
+            let mut next_ns = self.time(run.slot as usize);
             let step_ns = self.step_ns.cast_signed().wrapping_mul(run.stride.into());
-            at_ns.extend((0..i64::from(run.rows)).map(|row| first_ns.wrapping_add(row.wrapping_mul(step_ns))));
+            let (own, after) = at_ns.split_at_mut(run.rows as usize);
+            for at_ns in own {
+                *at_ns = next_ns;
+                next_ns = next_ns.wrapping_add(step_ns);
+            }
+            at_ns = after;
         }
     }
 

@@ -46,26 +46,28 @@ impl Tile {
 
     /// Moves values that stand lane after lane to the places of their events.
     pub(crate) fn spread<T: Copy>(&self, values: &[T], events: &mut [T]) {
+        for (stretch, sources) in self.stretches() {
+            self.pick(values, sources, &mut events[stretch]);
+        }
+    }
+
+    /// Writes the values of some sources, one after the other.
+    pub(crate) fn pick<T: Copy>(&self, values: &[T], sources: &[u32], picked: &mut [T]) {
+        fn each<T>(sources: &[u32], picked: &mut [T], value: impl Fn(u32) -> T) {
+            picked.iter_mut().zip(sources).for_each(|(own, &source)| *own = value(source));
+        }
         // Without a check the loop has half as many instructions.
         if let Some(values) = self.room::<{ ROOMS[0] }, T>(values) {
-            self.spread_from(|source| values[source as usize % ROOMS[0]], events);
+            each(sources, picked, |source| values[source as usize % ROOMS[0]]);
         } else if let Some(values) = self.room::<{ ROOMS[1] }, T>(values) {
-            self.spread_from(|source| values[source as usize % ROOMS[1]], events);
+            each(sources, picked, |source| values[source as usize % ROOMS[1]]);
         } else {
-            self.spread_from(|source| values[source as usize], events);
+            each(sources, picked, |source| values[source as usize]);
         }
     }
 
     fn room<'a, const ROOM: usize, T>(&self, values: &'a [T]) -> Option<&'a [T; ROOM]> {
         values.first_chunk().filter(|_| self.sources.len() <= ROOM)
-    }
-
-    fn spread_from<T>(&self, value: impl Fn(u32) -> T, events: &mut [T]) {
-        for (stretch, sources) in self.stretches() {
-            for (event, &source) in events[stretch].iter_mut().zip(sources) {
-                *event = value(source);
-            }
-        }
     }
 }
 

@@ -2,9 +2,10 @@
 //! they are ordered, hashed and moved; where they do not, all tapes are one tile.
 
 use crate::counts::FED;
-use crate::digest::placed_hash;
+use crate::digest::placed_sum;
 use crate::event_hashes::{add_number, key_hashes};
 use crate::grid::Slots;
+use crate::key::Kind;
 use crate::loaded::LoadedTape;
 use crate::merge::{Lane, Places};
 use crate::plan::Page;
@@ -22,6 +23,8 @@ pub struct Tiles {
     hashes: Vec<u64>,
 }
 
+/// Hashes are placed so many at a time.
+const SOME: usize = 512;
 /// About so many rows make a tile of a grid.
 pub(crate) const TILE_ROWS: usize = 16_384;
 
@@ -64,9 +67,9 @@ impl Tiles {
         slots.fill_times(page.at_ns);
         let mut digest = 0_u64;
         for own in tiles(lanes) {
-            self.at_ns.clear();
-            slots.times(own.clone(), &mut self.at_ns);
             slots.take(own.clone(), &mut self.tile);
+            self.at_ns.resize(self.tile.sources.len(), 0);
+            slots.times(own.clone(), &mut self.at_ns);
             let (tapes, lanes) = (&tapes[own.clone()], &lanes[own.clone()]);
             self.order_tile(own.start, lanes, page.lanes, page.rows);
             digest = digest.wrapping_add(self.write_tile(tapes, lanes, page, place));
@@ -116,8 +119,9 @@ impl Tiles {
         if let Some(ts_ns) = &mut page.ts_ns {
             self.tile.spread(&self.ts_ns, ts_ns);
         }
+        let kinds = rows_by_kind(tapes, lanes);
         for (number, out) in page.values.iter_mut().enumerate() {
-            self.stage(number, tapes, lanes);
+            self.stage(number, tapes, lanes, &kinds);
             self.tile.spread(&self.numbers, out);
         }
         self.digest(place)
@@ -156,7 +160,7 @@ impl Tiles {
     }
 
     /// Copies one number of each row and adds it to the hash.
-    fn stage(&mut self, number: usize, tapes: &[LoadedTape], lanes: &[Lane<'_>]) {
+    fn stage(&mut self, number: usize, tapes: &[LoadedTape], lanes: &[Lane<'_>], kinds: &[(Kind, Range<usize>)]) {
         // Copies wait for memory side by side. Work on what was copied would have to wait for it.
         for ((tape, lane), own) in tapes.iter().zip(lanes).zip(pieces_mut(lanes, &mut self.numbers)) {
             match tape.rows.values.get(number) {
@@ -164,23 +168,38 @@ impl Tiles {
                 None => own.fill(0.0),
             }
         }
-        let rows = pieces(lanes, &self.numbers).zip(pieces_mut(lanes, &mut self.hashes));
-        for (tape, (own, hashes)) in tapes.iter().zip(rows) {
-            if number < tape.rows.values.len() {
-                add_number(tape.key.kind, number, own, hashes);
+        for (kind, rows) in kinds {
+            if number < kind.columns().len() {
+                add_number(*kind, number, &self.numbers[rows.clone()], &mut self.hashes[rows.clone()]);
             }
         }
     }
 
     fn digest(&self, first: u64) -> u64 {
-        let mut digest = 0_u64;
+        let (mut digest, mut some) = (0_u64, [0; SOME]);
         for (stretch, sources) in self.tile.stretches() {
-            for (place, &source) in (first.wrapping_add(stretch.start as u64)..).zip(sources) {
-                digest = digest.wrapping_add(placed_hash(place, self.hashes[source as usize]));
+            let places = (first.wrapping_add(stretch.start as u64)..).step_by(SOME);
+            for (place, sources) in places.zip(sources.chunks(SOME)) {
+                let own = &mut some[..sources.len()];
+                self.tile.pick(&self.hashes, sources, own);
+                digest = digest.wrapping_add(placed_sum(place, own));
             }
         }
         digest
     }
+}
+
+/// Where the rows of each kind lie, as they stand lane after lane: those of many tapes are hashed as one.
+fn rows_by_kind(tapes: &[LoadedTape], lanes: &[Lane<'_>]) -> Vec<(Kind, Range<usize>)> {
+    let mut kinds: Vec<(Kind, Range<usize>)> = Vec::new();
+    for (tape, lane) in tapes.iter().zip(lanes) {
+        let first = kinds.last().map_or(0, |(_, rows)| rows.end);
+        match kinds.last_mut() {
+            Some((kind, rows)) if *kind == tape.key.kind => rows.end += lane.rows(),
+            _ => kinds.push((tape.key.kind, first..first + lane.rows())),
+        }
+    }
+    kinds
 }
 
 /// What belongs to each lane, of values that stand lane after lane.
