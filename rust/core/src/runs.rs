@@ -73,8 +73,8 @@ impl Runs {
 /// Holes are looked for in so many bars at a time.
 const BLOCK: usize = 16;
 
-/// The end of the run that begins at a row. A session without holes is told by its two ends. Stamps ascend by multiples of the
-/// interval, so none of these differences wraps, and once a row is late all later ones are.
+/// The end of the run that begins at a row. A session without holes is told by its two ends. Stamps ascend by the interval or
+/// more, so none of these differences wraps, and once a row is late all later ones are.
 pub(crate) fn end_of_run(ts_ns: &[i64], row: usize, interval_ns: i64) -> usize {
     let first_ns = ts_ns[row];
     let in_run = |at: usize| ts_ns[at].wrapping_sub(first_ns) == ((at - row) as i64).wrapping_mul(interval_ns);
@@ -110,6 +110,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_run_ends_where_a_step_is_longer(
+            steps in prop::collection::vec(prop_oneof![9 => Just(STEP), 1 => STEP..3 * STEP], 0..100), from in 0..101_usize
+        ) {
+            let follow = steps.iter().scan(7, |ts: &mut i64, step| { *ts += step; Some(*ts) });
+            let ts_ns: Vec<i64> = std::iter::once(7).chain(follow).collect();
+            let row = from.min(steps.len());
+            let slow = row + 1 + steps[row..].iter().take_while(|&&step| step == STEP).count();
+            prop_assert_eq!(end_of_run(&ts_ns, row, STEP), slow);
+        }
+
         #[test]
         fn runs_agree_with_a_look_at_every_bar(
             kept in prop::collection::vec(prop::bool::weighted(0.95), 0..120),
