@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
+import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -142,3 +144,26 @@ def test_opened_tables_that_nobody_holds_are_gone_at_once() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_threads_that_ask_for_different_tapes_each_get_their_own() -> None:
+    opened = MemoryRepository({symbol: table("bar", BARS[:2]) for symbol in "AB"})
+    wrong: list[object] = []
+
+    def ask(symbol: str) -> None:
+        for _ in range(2_000):
+            found = opened.checked((TapeInfo("bar", MINUTE, symbol),), symbols=[symbol]).keys()
+            if [key[2] for key in found] != [symbol]:
+                wrong.append((symbol, found))
+
+    threads = [threading.Thread(target=ask, args=(symbol,)) for symbol in "ABAB"]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong

@@ -128,12 +128,13 @@ class MemoryRepository:
             DataError: rows that cannot be replayed as they are.
         """
         asked = tapes, symbols, on_bad_rows
-        if self._checked is None or self._checked[0] != asked:
+        kept = self._checked  # another thread may ask for others meanwhile
+        if kept is None or kept[0] != asked:
             found, kinds_and_intervals = empty_tapes(tapes or ())
             for kind, interval_ns in kinds_and_intervals if tapes is not None else self.kinds_and_intervals():
                 self._add_to(found, kind, interval_ns, symbols=symbols, on_bad_rows=on_bad_rows)
-            self._checked = asked, found
-        return self._checked[1]
+            kept = self._checked = asked, found
+        return kept[1]
 
     def _add_to(
         self,
