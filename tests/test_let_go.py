@@ -89,6 +89,23 @@ def test_no_line_of_python_is_run_by_letting_go(way: str) -> None:
         assert called == []
 
 
+def test_opened_tables_stay_for_the_next_replay_and_go_with_who_opened_them() -> None:
+    with no_search_for_cycles():
+        given = table()
+        opened = backtape.open({"BTC": given})
+        held = [weakref.ref(given), weakref.ref(opened)]
+        del given
+        for _ in range(2):
+            replay = backtape.replay(opened, calendar="24/7")
+            of_replay = [part for part in parts(replay, opened) if part() is not opened]
+            assert len(list(replay)) == 3 * 20 + 2 * 3
+            del replay
+            assert [part() for part in of_replay] == [None] * len(of_replay)
+        assert None not in [part() for part in held]
+        del opened
+        assert [part() for part in held] == [None, None]
+
+
 def test_so_is_one_of_a_store() -> None:
     with no_search_for_cycles():
         store = BarsOfDays(3, 20)

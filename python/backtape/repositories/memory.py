@@ -131,7 +131,9 @@ class MemoryRepository:
         kept = self._checked  # another thread may ask for others meanwhile
         if kept is None or kept[0] != asked:
             found, kinds_and_intervals = empty_tapes(tapes or ())
-            for kind, interval_ns in kinds_and_intervals if tapes is not None else self.kinds_and_intervals():
+            if tapes is None:
+                kinds_and_intervals = tuple(self.kinds_and_intervals())
+            for kind, interval_ns in kinds_and_intervals:
                 self._add_to(found, kind, interval_ns, symbols=symbols, on_bad_rows=on_bad_rows)
             kept = self._checked = asked, found
         return kept[1]

@@ -41,7 +41,7 @@ fn mix(word: u64) -> u64 {
 
 /// The hash of an event at its place in the stream; `place` counts from 0.
 pub fn placed_hash(place: u64, event: u64) -> u64 {
-    mix(event ^ place.wrapping_add(1).wrapping_mul(STEP))
+    placed_sum(place, &[event])
 }
 
 /// The sum of the hashes of events that follow each other, at their places from `first` on.
