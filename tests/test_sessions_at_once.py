@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import backtape
 import exchange_days
@@ -60,16 +62,24 @@ def test_a_fault_is_raised_where_its_session_is_reached_and_not_before(odd: int)
     assert caught.value.session == DAYS[odd].label
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many sessions are loaded in each go from now on."""
+def counted(monkeypatch: pytest.MonkeyPatch, threads: list[str] | None = None) -> list[int]:
+    """How many sessions are loaded in each go from now on, and by which threads."""
     counts: list[int] = []
 
     def load(asked: Sequence[object], *arguments: object, **more: object) -> object:
         counts.append(len(asked))
+        if threads is not None:
+            threads.append(threading.current_thread().name)
         return load_sessions(asked, *arguments, **more)  # type: ignore[arg-type]  # as it was called
 
     monkeypatch.setattr("backtape.session.load_sessions", load)
     return counts
+
+
+@pytest.fixture
+def none_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short they are, sessions are loaded by another thread."""
+    monkeypatch.setattr("backtape.session._AT_HAND", (-1, 0))
 
 
 def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: object) -> list[int]:
@@ -81,6 +91,7 @@ def loaded_at_once(monkeypatch: pytest.MonkeyPatch, given: object, **settings: o
     return counts
 
 
+@pytest.mark.usefixtures("none_at_hand")
 def test_more_and_more_short_sessions_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given, last = {"IBM": bars()}, len(DAYS)
     backtape.ingest(given, tmp_path / "store")
@@ -91,6 +102,24 @@ def test_more_and_more_short_sessions_are_loaded_at_a_time(monkeypatch: pytest.M
         assert set(loaded_at_once(monkeypatch, source, fill=given)) == {1}, "each session's gaps are asked for alone"
 
 
+def test_very_short_sessions_of_tables_are_loaded_by_who_plays_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, last, own = {"IBM": bars()}, len(DAYS), threading.current_thread().name
+    session_bytes = BARS[0] * 48 + 16
+    cases: list[tuple[int, dict[str, Any], list[int], str]] = [
+        (session_bytes, {}, [1, 4, 16, 20, 20, 20, last - 81], own),
+        (session_bytes, {"prefetch": False}, [1] * last, own),
+        (session_bytes - 1, {}, [1, 4, 16, last - 21], "backtape-prefetch"),
+        (session_bytes, {"fill": given}, [1] * last, "backtape-prefetch"),
+    ]
+    for session_max, settings, counts, others in cases:
+        monkeypatch.setattr("backtape.session._AT_HAND", (session_max, 20 * session_bytes))
+        threads: list[str] = []
+        seen = counted(monkeypatch, threads)
+        assert backtape.replay(given, **settings).to_arrow().num_rows == sum(BARS) + 2 * last
+        assert (seen, threads) == (counts, ["backtape-prefetch", *[others] * (len(counts) - 1)])
+
+
+@pytest.mark.usefixtures("none_at_hand")
 def test_only_so_many_bytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given = {"IBM": bars()}
     backtape.ingest(given, tmp_path / "store")
@@ -113,6 +142,7 @@ def loaded_ahead(monkeypatch: pytest.MonkeyPatch, given: object, session: int, *
     return sum(counts) - session
 
 
+@pytest.mark.usefixtures("none_at_hand")
 def test_who_takes_few_sessions_has_few_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given = {"IBM": bars()}
     backtape.ingest(given, tmp_path / "store")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import attrgetter
 
 from backtape._core import Chunk, LoadedSession, Player, Tapes
@@ -72,7 +72,7 @@ class Flow:
             name="backtape-prefetch",
             source=source,
             timeout_s=pacing.timeout_s,
-            follow=attrgetter("then"),
+            follow=attrgetter("ahead"),
             has_room=self._loading.has_room,
         )
 
@@ -101,9 +101,12 @@ class Flow:
     def _loaded(self) -> Iterator[tuple[Session, LoadedSession | Tapes]]:
         """Session after session; those that come next are loaded meanwhile."""
         asked = self._loading.first()
-        while asked is not None and (ready := self._prefetch.take(asked)) is not None:
+        while asked is not None and (ready := self._ready(asked)) is not None:
             yield from zip(asked.sessions, ready.parts, strict=False)
             asked = ready.then
+
+    def _ready(self, asked: Asked) -> Ready | None:
+        return self._loading.load(asked) if asked.are_at_hand else self._prefetch.take(asked)
 
     def _play(self, loaded: LoadedSession, rows: int, whole: bool) -> Played:
         """One session that is known whole."""
@@ -200,7 +203,7 @@ class Flow:
         asked = self._loading.bounded(session)
         if known_ns is not None:
             until_ns = known_ns if asked.until_ns is None else min(asked.until_ns, known_ns)
-            asked = replace(asked, until_ns=until_ns)
+            asked = asked._replace(until_ns=until_ns)
         return self._loader.made_ready(tapes, asked, late_fills=self._loader.fills_late)
 
     def _load_history(self) -> bool:

@@ -15,12 +15,13 @@ from backtape.window import Window
 @dataclass(frozen=True)
 class Asked:
     """Sessions that are loaded in one go. `place`: where the first one stands among those of the replay. `are_history`:
-    they come before the replay.
+    they come before the replay. `are_at_hand`: who plays them loads them, sooner than a thread could hand them over.
     """
 
     sessions: tuple[Session, ...]
     place: int = 0
     are_history: bool = False
+    are_at_hand: bool = False
 
     def __str__(self) -> str:
         labels = [str(session.label) for session in self.sessions]
@@ -37,6 +38,11 @@ class Ready:
     parts: list[LoadedSession] | list[Tapes]
     then: Asked | None = None
     bytes: int = 0
+
+    @property
+    def ahead(self) -> Asked | None:
+        """What is loaded while these are played."""
+        return None if self.then is None or self.then.are_at_hand else self.then
 
 
 class Loading:
@@ -55,7 +61,8 @@ class Loading:
         self._streams = streams
         self._player = player
         self._is_ahead = is_ahead
-        self._index = {str(session.label): index for index, session in enumerate(played.sessions)}
+        self._first = played.sessions[0].label if played.sessions else None
+        self._last = played.sessions[-1].label if played.sessions else None
         self.rows = 0
 
     def first(self) -> Asked | None:
@@ -71,7 +78,8 @@ class Loading:
             return Ready(asked, tapes, self._after(asked.place + len(tapes), 1))
         loaded = self._loader.load_several([self.bounded(session) for session in asked.sessions])
         self._player.foresee(loaded, self.rows)
-        then = self._after(asked.place + len(loaded), self._loader.at_once(loaded) if self._is_ahead else 1)
+        at_once = self._loader.at_once(loaded) if self._is_ahead else 1
+        then = self._after(asked.place + len(loaded), at_once, are_at_hand=self._loader.are_at_hand(loaded))
         return Ready(asked, loaded, then, sum(session.bytes for session in loaded))
 
     def has_room(self, waiting: Sequence[Ready]) -> bool:
@@ -81,15 +89,15 @@ class Loading:
         sessions, size = sum(len(ready.parts) for ready in waiting), sum(ready.bytes for ready in waiting)
         return self._loader.has_room(sessions, size, taken=waiting[0].asked.place)
 
-    def _after(self, place: int, at_once: int) -> Asked | None:
+    def _after(self, place: int, at_once: int, *, are_at_hand: bool = False) -> Asked | None:
         sessions = self._window.sessions[place : place + at_once]
-        return Asked(sessions, place) if sessions else None
+        return Asked(sessions, place, are_at_hand=are_at_hand) if sessions else None
 
     def bounded(self, session: Session) -> Bounded:
         """A session, and what is delivered of it."""
-        index = self._index[str(session.label)]
+        label, played = session.label, self._window
         return Bounded(
             session,
-            catch_up_until_ns=self._window.catch_up_until_ns if index == 0 else None,
-            until_ns=self._window.until_ns if index == len(self._window.sessions) - 1 else None,
+            catch_up_until_ns=played.catch_up_until_ns if label == self._first else None,
+            until_ns=played.until_ns if label == self._last else None,
         )

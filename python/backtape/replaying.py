@@ -84,7 +84,8 @@ def replay(
         speed: 0 for as fast as events are taken, else times real time.
         on_bad_rows: "raise" stops at the first bad row; "quarantine" leaves bad rows out and counts them.
         on_label: what to do where stamps contradict `label`: "raise", "warn" or "ignore".
-        prefetch: whether the next session is loaded on a thread while the current one plays.
+        prefetch: whether the next session is loaded on a thread while the current one plays. Short ones of tables, up
+            to 128 KB, are loaded when they are reached: that is faster.
         chunk_rows: how many events are planned at a time; the stream does not depend on it.
         fill: a second store for the bars that the source lacks; filled bars are marked. "flat": none, but flat bars.
         flat_limit: bridge so much of each gap ("5m") with synthetic bars of the close before it and volume 0. They are

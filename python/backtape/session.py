@@ -6,7 +6,8 @@ import contextlib
 import difflib
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from backtape._core import LoadedSession, Tapes, load_sessions
 from backtape.calendars import Session
@@ -28,14 +29,17 @@ tables.
 """
 _TABLES_AT_ONCE = 64, 8 << 20
 """Sessions of tables that are loaded in one go, and bytes: none is played before all are there."""
+_AT_HAND = 128 << 10, 512 << 10
+"""Bytes of sessions of tables that who plays them loads, and of those in one go: a session of one symbol takes a few
+microseconds, and to wait for another thread's turn at the interpreter takes more.
+"""
 _FILES_AT_ONCE = 16, 6 << 20
 """Sessions of files, and bytes: as many must come within the time that one may take."""
 _GROWTH = 4
 """Times as many sessions are loaded in one go as in the one before: who takes a few events has not many loaded."""
 
 
-@dataclass(frozen=True)
-class Bounded:
+class Bounded(NamedTuple):
     """A session and what is delivered of it: events known before the first bound are catch-up, those known at the
     second or later are not delivered (ns UTC).
     """
@@ -115,7 +119,13 @@ class SessionLoader:
         if self._is_alone or not isinstance(self._repository, MemoryRepository | FileRepository | StoreRepository):
             return 1
         sessions_max, bytes_max = _TABLES_AT_ONCE if self._resident is not None else _FILES_AT_ONCE
+        if self.are_at_hand(before):
+            bytes_max = _AT_HAND[1]
         return max(1, min(len(before) * _GROWTH, sessions_max, bytes_max // max(before[-1].bytes, 1)))
+
+    def are_at_hand(self, before: Sequence[LoadedSession]) -> bool:
+        """Whether who plays the sessions after those that were before loads them himself: short ones of tables."""
+        return self._resident is not None and not self._is_alone and before[-1].bytes <= _AT_HAND[0]
 
     def has_room(self, sessions: int, size: int, *, taken: int) -> bool:
         """Whether more sessions may be loaded while so many of so many bytes wait and so many were taken: of tables,
@@ -229,7 +239,7 @@ class SessionLoader:
     def _made_ready(self, tapes: Tapes, asked: Sequence[Bounded], *, late_fills: bool = False) -> list[LoadedSession]:
         request = self._request
         return load_sessions(
-            [(one.session, one.catch_up_until_ns, one.until_ns) for one in asked],
+            list(asked),
             tapes,
             hours=request.hours,
             grace_ns=request.grace_ns,

@@ -57,7 +57,8 @@ class Trailing:
 
     def append(self, loaded: LoadedSession) -> None:
         """Add a session; the oldest goes if there are too many."""
-        self._kept.append(_Kept(loaded, self._exchange))
+        if self.sessions_max:
+            self._kept.append(_Kept(loaded, self._exchange))
 
     def as_of(self, session: Session) -> list[LoadedSession]:
         """Return the sessions as one that follows them sees them: no split after its day is looked at."""

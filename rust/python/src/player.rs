@@ -6,7 +6,7 @@ use crate::enter::Enter;
 use crate::errors::plain;
 use crate::ledger::Ledger;
 use crate::planner::Planner;
-use crate::progress::{Progress, SessionFacts, Shared};
+use crate::progress::{Due, Progress, SessionFacts, Shared};
 use crate::reused::Reused;
 use crate::session::LoadedSession;
 use crate::symbol_data::SymbolData;
@@ -62,16 +62,6 @@ impl Player {
         let progress = Arc::new(Progress::new(window, facts, before.as_deref()));
         self.shared.install(Arc::clone(&progress));
         Some(progress)
-    }
-
-    /// Catch-up is due at once, and a window that is taken whole when its last event is.
-    fn due_at(progress: &Progress, whole: bool, timer_ns: Option<i64>) -> i64 {
-        let end = timer_ns.map_or(progress.len(), |timer_ns| progress.place_after(timer_ns));
-        let at_ns = match timer_ns {
-            Some(timer_ns) if end <= progress.taken() => timer_ns,
-            _ => progress.window.order.at_ns[if whole { end - 1 } else { progress.taken() }],
-        };
-        if at_ns < progress.window.loaded.catch_up_until_ns { i64::MIN } else { at_ns }
     }
 
     /// Goes to the phase that the consumer's mark stands for.
@@ -132,7 +122,6 @@ impl Player {
 
     /// Takes up a session; the one before is settled. `history`: sessions before it, oldest first.
     fn begin(&self, py: Python<'_>, loaded: &LoadedSession, history: Vec<Bound<'_, LoadedSession>>) -> PyResult<()> {
-        py.enter(|| self.settle())?;
         let names = match self.shared.progress() {
             Some(before) if same_keys(&before.window.loaded, &loaded.loaded) => before.facts.names.clone(),
             _ => TapeNames::of_session(py, &loaded.loaded, self.zone.bind(py))?,
@@ -148,6 +137,7 @@ impl Player {
         });
         let day = &loaded.loaded;
         py.enter(|| {
+            self.settle()?;
             let now_ns = self.shared.progress().map_or(day.session.open_ns(), |progress| progress.mark().now_ns);
             let mut plan = self.plan();
             if plan.lifecycle.phase() == Phase::Settled {
@@ -173,23 +163,24 @@ impl Player {
     /// before it, and is empty when it is due.
     #[pyo3(signature = (rows, whole, timer_ns=None))]
     fn next_chunk(&self, py: Python<'_>, rows: usize, whole: bool, timer_ns: Option<i64>) -> PyResult<Option<Chunk>> {
-        py.out(|| self.shared.turnstile.tell());
-        let Some(progress) = py.enter(|| Ok(self.next_progress(rows)))? else {
-            return Ok(None);
-        };
+        let mut progress = None;
         loop {
-            let at_ns = Self::due_at(&progress, whole, timer_ns);
-            match py.out(|| self.shared.turnstile.pace.wait(at_ns, LISTEN)) {
-                Waited::Due(due_ns) => {
-                    let due_ns = due_ns.max(progress.window.loaded.catch_up_until_ns.saturating_sub(1));
-                    if py.out(|| self.shared.allow(&progress, due_ns, timer_ns)) {
-                        let is_timer =
-                            timer_ns.is_some_and(|timer_ns| progress.place_after(timer_ns) <= progress.taken());
-                        return Ok(Some(Chunk { progress, form: Arc::clone(&self.form), is_timer }));
-                    }
+            // The interpreter is let go of once for all of it: another thread may take it meanwhile, and keep it for long.
+            let due = py.enter(|| {
+                if progress.is_none() {
+                    self.shared.turnstile.tell();
+                    progress = self.next_progress(rows);
                 }
-                Waited::NotYet => py.check_signals()?,
-                Waited::Stopped => return Ok(None),
+                Ok(progress
+                    .as_deref()
+                    .map_or(Due::Never, |progress| self.shared.wait_for(progress, whole, timer_ns, LISTEN)))
+            })?;
+            match due {
+                Due::Now { is_timer } => {
+                    return Ok(progress.map(|progress| Chunk { progress, form: Arc::clone(&self.form), is_timer }));
+                }
+                Due::NotYet => {}
+                Due::Never => return Ok(None),
             }
         }
     }

@@ -10,11 +10,12 @@ use backtape_core::digest::Digest;
 use backtape_core::loaded::Loaded;
 use backtape_core::mark::Mark;
 use backtape_core::window::Window;
-use backtape_engine::pace::Pace;
+use backtape_engine::pace::{Pace, Waited};
 use backtape_engine::turnstile::{Steps, Turnstile};
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// What a session brings along for Python.
 pub(crate) struct SessionFacts {
@@ -112,10 +113,31 @@ impl Progress {
         (from..end).find(|&place| self.window.kind(place).follows_timers()).unwrap_or(end)
     }
 
+    /// When the next events are due: catch-up at once, and a window that is taken whole when its last event is.
+    fn due_at(&self, whole: bool, timer_ns: Option<i64>) -> i64 {
+        let end = timer_ns.map_or(self.len(), |timer_ns| self.place_after(timer_ns));
+        let at_ns = match timer_ns {
+            Some(timer_ns) if end <= self.taken() => timer_ns,
+            _ => self.window.order.at_ns[if whole { end - 1 } else { self.taken() }],
+        };
+        if at_ns < self.window.loaded.catch_up_until_ns { i64::MIN } else { at_ns }
+    }
+
     /// A timer was set: events after it are not to be taken before the consumer asks again.
     pub(crate) fn limit(&self, timer_ns: i64) {
         self.steps.limit(self.place_after(timer_ns));
     }
+}
+
+/// Whether the next events may be taken.
+pub(crate) enum Due {
+    Now {
+        /// A timer goes off before them.
+        is_timer: bool,
+    },
+    NotYet,
+    /// There are none, or the replay was stopped.
+    Never,
 }
 
 /// What readers and commands meet at. The lock is held for a few loads and stores, never while anything waits.
@@ -158,8 +180,24 @@ impl Shared {
         drop(before);
     }
 
+    /// Waits until the next events are due, then allows them: all of the window at once, if it is taken whole.
+    pub(crate) fn wait_for(&self, progress: &Progress, whole: bool, timer_ns: Option<i64>, at_most: Duration) -> Due {
+        match self.turnstile.pace.wait(progress.due_at(whole, timer_ns), at_most) {
+            Waited::Due(due_ns) => {
+                let due_ns = due_ns.max(progress.window.loaded.catch_up_until_ns.saturating_sub(1));
+                if !self.allow(progress, due_ns, timer_ns) {
+                    return Due::NotYet;
+                }
+                let is_timer = timer_ns.is_some_and(|timer_ns| progress.place_after(timer_ns) <= progress.taken());
+                Due::Now { is_timer }
+            }
+            Waited::NotYet => Due::NotYet,
+            Waited::Stopped => Due::Never,
+        }
+    }
+
     /// Allows the events known up to `due_ns` and before a timer, unless a command came in between.
-    pub(crate) fn allow(&self, progress: &Progress, due_ns: i64, timer_ns: Option<i64>) -> bool {
+    fn allow(&self, progress: &Progress, due_ns: i64, timer_ns: Option<i64>) -> bool {
         let due = progress.window.order.at_ns.partition_point(|&at_ns| at_ns <= due_ns);
         let place = timer_ns.map_or(due, |timer_ns| due.min(progress.place_after(timer_ns)));
         self.turnstile.allow(&progress.steps, place, || progress.window.instant_end(progress.taken()))
