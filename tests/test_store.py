@@ -20,7 +20,7 @@ from backtape.errors import BacktapeError, ConfigError, RepositoryError
 from backtape.model import TapeInfo
 from backtape.repositories import MANIFEST, StoreRepository
 from backtape.repositories.manifest import Manifest, StoredFile
-from backtape.repositories.store_file import ROW_GROUP_ROWS, OpenedFile, Rows, Slice
+from backtape.repositories.store_file import OpenedFile, Rows, Slice
 from backtape.verifying import rows_faults
 from effort import effort
 from oracles import MINUTE, SECOND
@@ -141,28 +141,6 @@ def test_each_day_of_a_replay_is_opened_once_also_for_two_intervals(tmp_path: Pa
     for _ in backtape.replay(store, interval=("1s", "1m")).batches():
         pass
     assert Counter(seen.opened) == Counter([MANIFEST, *(f"{day}.parquet" for day in DAYS)])
-
-
-def test_few_symbols_are_read_from_their_row_groups_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    count = ROW_GROUP_ROWS // 2
-    ts = pa.array(MONDAY + np.arange(count)).cast(pa.timestamp("ns", "UTC"))
-    rows = {f"S{n}": pa.table({"ts": ts, "price": np.arange(count) + n, "size": np.ones(count)}) for n in range(9)}
-    backtape.ingest({"trade": rows}, tmp_path)
-    groups: list[list[int]] = []
-    real = pq.ParquetFile.read_row_groups
-
-    def read(file: pq.ParquetFile, asked: list[int], **options: object) -> pa.Table:
-        groups.append(asked)
-        return real(file, asked, **options)
-
-    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", read)
-    for symbols, expected in ((["S0"], [[0]]), (["S8", "S3", "none"], [[1], [4]]), (["S1", "S2"], [[0, 1]])):
-        groups.clear()
-        found = list(backtape.open(tmp_path).read("trade", interval_ns=0, symbols=symbols, **FOREVER))
-        assert groups == expected
-        table = pa.concat_tables([piece.rows for piece in found])
-        wanted = [rows[symbol]["price"].to_pylist() for symbol in sorted(set(symbols) & set(rows))]
-        assert table["price"].to_pylist() == [value for values in wanted for value in values]
 
 
 def test_a_file_that_goes_while_a_replay_runs_is_an_error_that_names_it(store: Path) -> None:

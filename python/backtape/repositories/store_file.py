@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -160,12 +160,18 @@ class OpenedFile:
         if self._metadata.num_rows != file.rows:
             raise self.refuse(f"has {self._metadata.num_rows} rows, and the manifest says {file.rows}")
 
-    @cached_property
+    @property
     def slices(self) -> tuple[Slice, ...]:
-        """Where each tape lies. There may be thousands: they are not looked at where all of a file is read."""
+        """Where each tape lies."""
         with self._blaming():
-            text = (self._metadata.metadata or {})[_KEY]
-            return tuple(Slice(*numbers) for numbers in json.loads(text)["tapes"])
+            return tuple(Slice(*numbers) for numbers in self._tapes)
+
+    @cached_property
+    def _tapes(self) -> list[list[Any]]:
+        """The same as lists. There may be thousands: they are not looked at where all of a file is read."""
+        with self._blaming():
+            listed: list[list[Any]] = json.loads((self._metadata.metadata or {})[_KEY])["tapes"]
+            return listed
 
     def _reader(self, metadata: pq.FileMetaData | None) -> pq.ParquetFile:
         """A reader of the bytes, for one thread. To make one costs as much as to read thousands of rows."""
@@ -193,33 +199,29 @@ class OpenedFile:
         ):
             return self._read(0, self._metadata.num_rows)
         runs: list[tuple[int, int]] = []
-        for part in self.slices:
-            if part.interval_ns != interval_ns or (wanted is not None and part.symbol not in wanted):
+        for ns, symbol, row, rows, *_ in self._tapes:
+            if ns != interval_ns or (wanted is not None and symbol not in wanted):
                 continue
-            if runs and runs[-1][1] == part.row:
-                runs[-1] = (runs[-1][0], part.row + part.rows)
+            if runs and runs[-1][1] == row:
+                runs[-1] = (runs[-1][0], row + rows)
             else:
-                runs.append((part.row, part.row + part.rows))
-        if len(runs) == 1:
-            return self._read(*runs[0])
-        return self._of_runs(runs)
+                runs.append((row, row + rows))
+        return self._read(*runs[0]) if len(runs) == 1 else self._of_runs(runs)
 
     def _of_runs(self, runs: list[tuple[int, int]]) -> pa.Table:
-        """Several runs of rows. Each row group is decoded once."""
-        tables: list[pa.Table] = []
-        at = 0
-        while at < len(runs):
-            last = at
-            while last + 1 < len(runs) and runs[last + 1][0] // ROW_GROUP_ROWS <= (runs[last][1] - 1) // ROW_GROUP_ROWS:
-                last += 1
-            first = runs[at][0]
-            table = self._read(first, runs[last][1])
-            tables.extend(table.slice(start - first, end - start) for start, end in runs[at : last + 1])
-            at = last + 1
-        return pa.concat_tables(tables) if tables else self._read(0, 0)
+        """Several runs of rows, copied: each of hundreds of slices would bring all words of its symbols along."""
+        groups = sorted({group for run in runs for group in _groups(*run)})
+        first = {group: place * ROW_GROUP_ROWS for place, group in enumerate(groups)}
+        places = [_shifted(run, first[run[0] // ROW_GROUP_ROWS]) for run in runs]
+        table = self._groups(groups)
+        return table.take(pa.array(np.concatenate(places))) if places else table
 
     def _read(self, start: int, end: int) -> pa.Table:
-        groups = range(start // ROW_GROUP_ROWS, -(-end // ROW_GROUP_ROWS)) if start < end else range(0)
+        groups = _groups(start, end)
+        return self._groups(groups).slice(start - groups.start * ROW_GROUP_ROWS, end - start)
+
+    def _groups(self, groups: Iterable[int]) -> pa.Table:
+        """Whole row groups."""
         names = ["ts", "symbol", *NUMBERS[self._file.kind]]
         with self._blaming():
             try:
@@ -229,11 +231,21 @@ class OpenedFile:
             # Page checksums need not be looked at: SHA-256 has seen all bytes.
             threads = self._metadata.num_rows >= _ROWS_WORTH_THREADS
             table = reader.read_row_groups([*groups], columns=names, use_threads=threads)
-        plain = pa.Table.from_arrays(table.columns, names)  # without what this file says of nulls and tapes
-        return plain.slice(start - groups.start * ROW_GROUP_ROWS, end - start)
+        return pa.Table.from_arrays(table.columns, names)  # without what this file says of nulls and tapes
 
     def _blaming(self) -> _Blaming:
         return _Blaming(self)
+
+
+def _groups(start: int, end: int) -> range:
+    """The row groups that rows from `start` to `end` lie in."""
+    return range(start // ROW_GROUP_ROWS, -(-end // ROW_GROUP_ROWS)) if start < end else range(0)
+
+
+def _shifted(run: tuple[int, int], first: int) -> np.ndarray:
+    """The rows of a run, where its first row group begins at `first`; those that follow come right after it."""
+    start = first + run[0] % ROW_GROUP_ROWS
+    return np.arange(start, start + run[1] - run[0])
 
 
 @dataclass(frozen=True)
