@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import pairwise, permutations
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,6 @@ import real_data
 from backtape.errors import RepositoryError, SchemaError
 from backtape.model import Kind, TapeInfo
 from backtape.repositories import ParquetRepository, Piece, inspect, open as open_store
-from effort import effort
-from hypothesis import given, settings, strategies as st
 from oracles import MINUTE, SECOND
 
 DAY = 86_400 * SECOND
@@ -280,43 +278,6 @@ def test_a_file_that_hides_rows_under_a_wrong_date_is_an_error_with_a_way_out(tm
         read(open_store(tmp_path), times=(MONDAY, MONDAY + DAY))
     far = (MONDAY + 9 * DAY, MONDAY + 10 * DAY)
     assert [len(piece.rows) for piece in read(open_store(tmp_path, dates="rows"), times=far)] == [390]
-
-
-SHAPES = st.lists(st.one_of(st.none(), st.integers(0, 40)), min_size=1, max_size=60)
-CUTS = st.lists(st.tuples(st.integers(-1, 42), st.sampled_from([0, 1])), max_size=6)
-
-
-@settings(max_examples=effort(100, 2_000), deadline=None)
-@given(drawn=SHAPES, ordered=st.booleans(), group_rows=st.integers(1, 20), cuts=CUTS, days=st.booleans())
-def test_adjoining_reads_give_each_row_once_also_those_without_a_stamp(
-    tmp_path_factory: pytest.TempPathFactory,
-    drawn: list[int | None],
-    ordered: bool,
-    group_rows: int,
-    cuts: list[tuple[int, int]],
-    days: bool,
-) -> None:
-    values = [value for value in drawn if value is not None]
-    known = iter(sorted(values) if ordered else values)
-    minutes = [None if value is None else MONDAY + next(known) * MINUTE for value in drawn]
-    table = pa.table(
-        {"ts": stamps(minutes), "price": [float(row) for row in range(len(drawn))], "size": [1] * len(drawn)}
-    )
-    write(
-        (root := tmp_path_factory.mktemp("store")) / "IBM" / ("2013-10-07.parquet" if days else "part-0.parquet"),
-        table,
-        row_group_size=group_rows,
-    )
-    edges = [MONDAY - DAY, *(MONDAY + cut * MINUTE + after for cut, after in sorted(set(cuts))), MONDAY + DAY]
-    if not days and all(value is None for value in drawn):
-        edges = [edges[0], edges[-1]]  # nothing tells when they were: they come with every read
-    store = open_store(root)
-    pieces = [piece for times in pairwise(edges) for piece in read(store, kind="trade", times=times)]
-    numbers = Counter(row[1] for rows in by_symbol(pieces).values() for row in rows)
-    assert numbers == Counter(float(row) for row in range(len(drawn)))
-    for times in pairwise(edges):
-        found = [row[0] for rows in by_symbol(read(store, kind="trade", times=times)).values() for row in rows]
-        assert all(ts is None or times[0] <= ts < times[1] for ts in found)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq  # slow to import, and only a reader of Parquet has use for it
 
 UNIT_NS: Final[dict[str, int]] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-LONG_GROUP_ROWS: Final = 8_192
+LONG_GROUP_ROWS: Final = 1_024
 _TWO_HOURS_NS: Final = 7_200_000_000_000
 _EPOCH: Final = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  # local times are counted from a local midnight
 
@@ -111,10 +111,10 @@ class RowGroup:
         return self.first_ns < end_ns and self.last_ns >= start_ns
 
     def is_long(self, start_ns: int, end_ns: int) -> bool:
-        """Whether these times (half-open) need less than a quarter of a group that is not small."""
+        """Whether these times (half-open) need less than half of a group that is not small."""
         if self.rows <= LONG_GROUP_ROWS or self.first_ns is None or self.last_ns is None:
             return False
-        return 4 * (min(self.last_ns, end_ns) - max(self.first_ns, start_ns)) < self.last_ns - self.first_ns
+        return 2 * (min(self.last_ns, end_ns) - max(self.first_ns, start_ns)) < self.last_ns - self.first_ns
 
 
 @dataclass(frozen=True, slots=True)

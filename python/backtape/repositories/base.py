@@ -259,10 +259,20 @@ class Kept(Generic[_Held]):
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
+    """Rows between two times. `ascend`: whether their positions do."""
+
     rows: pa.Table
     positions: np.ndarray
     start_ns: int
     end_ns: int
+    ascend: bool
+
+    def within(self, start_ns: int, end_ns: int) -> pa.Table:
+        """The rows between two other times."""
+        if not self.ascend:
+            return within(self.rows, self.positions, start_ns, end_ns)
+        first, end = np.searchsorted(self.positions, [start_ns, end_ns]).tolist()
+        return self.rows.slice(first, end - first)
 
 
 class Ahead:
@@ -279,13 +289,14 @@ class Ahead:
         kept = self._kept.get(key)
         if kept is None or start_ns < kept.start_ns or end_ns > kept.end_ns:
             return None
-        return within(kept.rows, kept.positions, start_ns, end_ns)
+        return kept.within(start_ns, end_ns)
 
     def keep(self, key: object, rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> None:
         """Keep a copy of those rows of a place that lie between two times."""
         inside = (positions >= start_ns) & (positions < end_ns)
         rows, positions = rows.filter(pa.array(inside)), positions[inside]
-        self._kept.put(key, _Stretch(rows, positions, start_ns, end_ns), rows.nbytes + positions.nbytes)
+        ascend = bool((positions[1:] >= positions[:-1]).all())
+        self._kept.put(key, _Stretch(rows, positions, start_ns, end_ns, ascend), rows.nbytes + positions.nbytes)
 
 
 @dataclass(frozen=True, slots=True)
