@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from itertools import groupby
 from typing import Final, Literal
@@ -34,6 +34,7 @@ _Found = tuple[Kind | None, str | None, ArrowStreamable]
 _Alike = tuple[Kind | None]
 """What tables of one named symbol each have in common that may be of one schema: their kind, where it is named."""
 
+_FRAME_ROWS_WORTH_THREADS: Final = 100_000
 _I64_MIN: Final = -(2**63)
 _BARS_TELLING: Final = 20
 """So few bars may all stand on a coarser grid by chance."""
@@ -218,7 +219,7 @@ class MemoryRepository:
 
     def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> Held:
         source = name_of(symbol, kind)
-        rows = table if isinstance(table, pa.Table) else pa.table(table)
+        rows = table if isinstance(table, pa.Table) else _converted(table)
         told, symbol_column, ts_column = self._schemas.look_up(rows.schema)
         kind = kind or told
         if kind is None:
@@ -249,6 +250,13 @@ class MemoryRepository:
         if self._declared_ns is not None and told_ns > self._declared_ns and len(stamps) <= _BARS_TELLING:
             return self._declared_ns
         return told_ns
+
+
+def _converted(table: ArrowStreamable) -> pa.Table:
+    """A table as one of pyarrow. To start its threads for a short frame of pandas takes longer than to do without."""
+    is_pandas = type(table).__module__.partition(".")[0] == "pandas"
+    is_short = is_pandas and isinstance(table, Sized) and len(table) < _FRAME_ROWS_WORTH_THREADS
+    return pa.table(table, nthreads=1 if is_short else None)
 
 
 class _Schemas:
