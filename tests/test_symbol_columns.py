@@ -10,6 +10,7 @@ import backtape
 import numpy as np
 import pyarrow as pa
 import pytest
+from backtape.errors import DataError
 from hypothesis import given, strategies as st
 from oracles import MINUTE
 
@@ -24,8 +25,8 @@ def rows_of(symbols: Sequence[str], column: pa.ChunkedArray | pa.Array) -> pa.Ta
     return pa.table({"ts": ts, "symbol": column, "price": numbers, "size": numbers})
 
 
-def played(table: pa.Table) -> tuple[list[tuple[str, float]], str]:
-    replay = backtape.replay(table, kinds=("trade",))
+def played(table: pa.Table, symbols: list[str] | None = None) -> tuple[list[tuple[str, float]], str]:
+    replay = backtape.replay(table, kinds=("trade",), symbols=symbols)
     events = [(event.symbol, event.price) for event in replay if isinstance(event, backtape.Trade)]
     return events, replay.digest
 
@@ -57,7 +58,24 @@ def test_rows_belong_to_the_word_that_their_number_stands_for(
     by_time = sorted(range(len(symbols)), key=lambda row: (row // 3, symbols[row].encode()))
     plain = played(rows_of(symbols, pa.array(symbols)))
     assert plain[0] == [(symbols[row], row + 1.0) for row in by_time]
-    assert played(rows_of(symbols, pa.chunked_array(chunks))) == plain
+    table = rows_of(symbols, pa.chunked_array(chunks))
+    assert played(table) == plain
+    some = data.draw(st.lists(st.sampled_from(sorted(set(symbols))), min_size=1, unique=True))
+    assert played(table, some)[0] == [event for event in plain[0] if event[0] in some]
+
+
+@pytest.mark.parametrize("column", ["ts", "price"])
+def test_a_value_that_is_missing_among_rows_of_other_symbols_is_found_at_its_row(column: str) -> None:
+    table = rows_of("ABABAB", pa.array(["A", "B"] * 3))
+    values = table[column].to_pylist()
+    values[3] = None
+    broken = table.set_column(table.schema.get_field_index(column), column, pa.array(values, table[column].type))
+    with pytest.raises(DataError, match="B trade") as caught:
+        played(broken)
+    assert caught.value.row == 3
+    replay = backtape.replay(broken, kinds=("trade",), on_bad_rows="quarantine")
+    assert sorted(event.price for event in replay if isinstance(event, backtape.Trade)) == [1.0, 2.0, 3.0, 5.0, 6.0]
+    assert replay.ledger.total.rejected == 1
 
 
 @pytest.mark.parametrize("of_type", [pa.int32(), pa.int16()])

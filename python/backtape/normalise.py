@@ -54,7 +54,8 @@ def interval_of_stamps(ts_ns: np.ndarray) -> int:
     """
     steps = ts_ns[1:] - ts_ns[:-1]
     if len(steps) and steps.min() < 0:
-        steps = np.diff(np.unique(ts_ns))
+        steps = np.diff(np.sort(ts_ns))
+        steps = steps[steps > 0]
     # A step of one minute tells it all: nothing longer can divide it. Most tables are full of them.
     if mostly_minutes(int(np.count_nonzero(steps == MINUTE_NS)), len(steps)):
         return MINUTE_NS

@@ -32,7 +32,8 @@ class Held:
         if self.piece.symbol is not None:
             return (self.piece.symbol,)
         if not self._found:
-            self._found = tuple(sorted(pc.unique(self.piece.rows["symbol"].cast(pa.string())).to_pylist()))
+            chunks = self.piece.rows["symbol"].chunks
+            self._found = tuple(sorted({str(word) for chunk in chunks for word in chunk.unique().to_pylist()}))
         return self._found
 
     @property
@@ -48,8 +49,9 @@ class Held:
         if wanted is None or symbol in wanted or (symbol is None and wanted.issuperset(self.symbols)):
             yield self.piece
         elif symbol is None:
-            of_wanted = pc.is_in(rows["symbol"].cast(pa.string()), pa.array(sorted(wanted), pa.string()))
-            yield Piece(self.piece.source, rows.filter(of_wanted), None)
+            words = pa.array(sorted(wanted), pa.string())
+            parts = [pc.is_in(chunk.dictionary, words).take(chunk.indices) for chunk in rows["symbol"].chunks]
+            yield Piece(self.piece.source, rows.filter(pa.chunked_array(parts, pa.bool_())), None)
 
 
 @dataclass(eq=False, slots=True)

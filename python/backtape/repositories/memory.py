@@ -238,7 +238,7 @@ class MemoryRepository:
             )
         interval_ns = self._interval_ns(kind, rows, ts_column, source)
         canonical = normalise(rows, kind, interval_ns=interval_ns, shape=self._shape, source=source)
-        return Held(kind, interval_ns, Piece(source, canonical, symbol))
+        return Held(kind, interval_ns, Piece(source, canonical if symbol is not None else _by_word(canonical), symbol))
 
     def _interval_ns(self, kind: Kind, rows: pa.Table, ts_column: str | None, source: str) -> int:
         """The interval of a table of bars, told by its stamps; without stamps 0, and `normalise` says what is wrong."""
@@ -250,6 +250,14 @@ class MemoryRepository:
         if self._declared_ns is not None and told_ns > self._declared_ns and len(stamps) <= _BARS_TELLING:
             return self._declared_ns
         return told_ns
+
+
+def _by_word(rows: pa.Table) -> pa.Table:
+    """Canonical rows with their symbols as a dictionary, so that each word is looked at once from here on."""
+    place, symbols = rows.schema.get_field_index("symbol"), rows["symbol"]
+    if pa.types.is_dictionary(symbols.type) and symbols.type.value_type == pa.string():
+        return rows
+    return rows.set_column(place, "symbol", symbols.cast(pa.string()).dictionary_encode())
 
 
 def _converted(table: ArrowStreamable) -> pa.Table:

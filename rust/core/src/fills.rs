@@ -23,16 +23,6 @@ pub struct Filled {
     pub beside: u64,
 }
 
-impl Filled {
-    /// Adds what became of further rows.
-    pub fn add(&mut self, other: Self) {
-        self.filled += other.filled;
-        self.conflicts += other.conflicts;
-        self.beside += other.beside;
-        self.conflict = self.conflict.take().or(other.conflict);
-    }
-}
-
 /// Adds the rows of an answer that lie in `gaps` (ascending and apart) to a tape: those known at `at_ns`, if that is
 /// given, and not before.
 pub fn fill(

@@ -2,12 +2,11 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, TimestampNanosecondType, UInt32Type};
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use arrow_select::concat::{concat, concat_batches};
-use arrow_select::take::take;
 use backtape_core::check::{RawRows, RowNumbers};
 use backtape_core::key::Kind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,16 +43,40 @@ fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch, Un
     }
 }
 
+/// The rows of one symbol.
+pub(crate) enum Own {
+    There(RawRows),
+    /// So many rows among those of other symbols. To copy them is left to who needs them, which may be several threads.
+    Among(Arc<Columns>, Vec<u32>),
+}
+
+impl Own {
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::There(rows) => rows.ts_ns.0.len(),
+            Self::Among(_, places) => places.len(),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> RawRows {
+        match self {
+            Self::There(rows) => rows.clone(),
+            Self::Among(columns, places) => columns.taken(places),
+        }
+    }
+}
+
 /// The rows of a stream by symbol. Where each symbol's rows stand together, only those that lie in more than one batch of
 /// the stream are copied.
 pub(crate) fn read_by_symbol(
     reader: Box<dyn RecordBatchReader + Send>,
     kind: Kind,
-) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
+) -> Result<Vec<(Arc<str>, Own)>, Unreadable> {
     let schema: SchemaRef = reader.schema();
     let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
     if batches.len() < 2 {
-        return by_symbol(&joined(&schema, &batches)?, kind, None);
+        return by_symbol(&joined(&schema, &batches)?, kind);
     }
     let mut runs: Vec<Run> = Vec::new();
     let mut columns = Vec::with_capacity(batches.len());
@@ -72,14 +95,14 @@ pub(crate) fn read_by_symbol(
     }
     let symbols: BTreeSet<&Arc<str>> = runs.iter().map(|run| &run.symbol).collect();
     if symbols.len() < runs.len() {
-        return by_symbol(&joined(&schema, &batches)?, kind, None);
+        return by_symbol(&joined(&schema, &batches)?, kind);
     }
     let raw: Vec<RawRows> = columns.iter().map(|columns| columns.rows(RowNumbers::From(0))).collect();
     let mut before = 0;
     let rows = runs.into_iter().map(|run| {
         let numbers = RowNumbers::From(before);
         before += run.parts.iter().map(|&(_, _, len)| len as u64).sum::<u64>();
-        Ok((Arc::clone(&run.symbol), run.rows(&columns, &raw, numbers)?))
+        Ok((Arc::clone(&run.symbol), Own::There(run.rows(&columns, &raw, numbers)?)))
     });
     rows.collect()
 }
@@ -117,43 +140,35 @@ fn part_of(raw: &RawRows, from: usize, len: usize, numbers: RowNumbers) -> RawRo
 }
 
 /// The rows of a batch that are all of one symbol.
-fn rows_alone(batch: &RecordBatch, kind: Kind) -> Result<RawRows, Unreadable> {
+pub(crate) fn rows_alone(batch: &RecordBatch, kind: Kind) -> Result<RawRows, Unreadable> {
     Ok(Columns::of(batch, kind)?.rows(RowNumbers::From(0)))
 }
 
-/// The rows of a batch by symbol. `symbol` names the one symbol of a batch without a symbol column.
-pub(crate) fn by_symbol(
-    batch: &RecordBatch,
-    kind: Kind,
-    symbol: Option<&str>,
-) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
-    if let Some(symbol) = symbol {
-        return Ok(vec![(symbol.into(), rows_alone(batch, kind)?)]);
-    }
+/// The rows of a batch by symbol.
+fn by_symbol(batch: &RecordBatch, kind: Kind) -> Result<Vec<(Arc<str>, Own)>, Unreadable> {
     let columns = Columns::of(batch, kind)?;
     let (ids, names) = symbol_ids(column(batch, "symbol", "string")?)?;
-    let runs: Vec<&[u32]> = ids.chunk_by(|a, b| a == b).collect();
-    let mut seen = BTreeMap::new();
-    for run in &runs {
-        *seen.entry(run[0]).or_insert(0) += 1;
-    }
-    if seen.values().all(|&runs| runs == 1) {
+    let mut seen = vec![false; names.len()];
+    let runs = || ids.chunk_by(|a, b| a == b);
+    if runs().all(|run| !std::mem::replace(&mut seen[run[0] as usize], true)) {
         let (raw, mut from) = (columns.rows(RowNumbers::From(0)), 0);
-        let slices = runs.iter().map(|run| {
+        let slices = runs().map(|run| {
             let slice = part_of(&raw, from, run.len(), RowNumbers::From(from as u64));
             from += run.len();
-            (Arc::clone(&names[run[0] as usize]), slice)
+            (Arc::clone(&names[run[0] as usize]), Own::There(slice))
         });
         return Ok(slices.collect());
     }
-    let mut rows: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for (row, &id) in ids.iter().enumerate() {
-        rows.entry(id).or_default().push(row as u32);
-    }
-    rows.into_iter().map(|(id, rows)| Ok((Arc::clone(&names[id as usize]), columns.taken(rows)?))).collect()
+    let mut counts = vec![0; names.len()];
+    ids.iter().for_each(|&id| counts[id as usize] += 1);
+    let mut places: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
+    (0..).zip(ids.iter()).for_each(|(place, &id)| places[id as usize].push(place));
+    let columns = Arc::new(columns);
+    let own = names.into_iter().zip(places).filter(|(_, places)| !places.is_empty());
+    Ok(own.map(|(symbol, places)| (symbol, Own::Among(Arc::clone(&columns), places))).collect())
 }
 
-struct Columns {
+pub(crate) struct Columns {
     ts: ArrayRef,
     values: Vec<ArrayRef>,
 }
@@ -195,13 +210,20 @@ impl Columns {
         }
     }
 
-    fn taken(&self, rows: Vec<u32>) -> Result<RawRows, Unreadable> {
-        let indices = UInt32Array::from(rows);
-        let taken = Self {
-            ts: take(&self.ts, &indices, None)?,
-            values: self.values.iter().map(|column| take(column, &indices, None)).collect::<Result<_, _>>()?,
-        };
-        Ok(taken.rows(RowNumbers::Each(indices.values().iter().map(|&row| u64::from(row)).collect())))
+    /// The rows of some places.
+    fn taken(&self, places: &[u32]) -> RawRows {
+        fn part<T: ArrowNativeType>((values, nulls): Values<T>, places: &[u32]) -> Values<T> {
+            let part = places.iter().map(|&place| values[place as usize]).collect();
+            let nulls = nulls.map(|nulls| places.iter().map(|&place| nulls.is_valid(place as usize)).collect());
+            (part, nulls)
+        }
+        let all = self.rows(RowNumbers::From(0));
+        RawRows {
+            ordered_ns: None,
+            numbers: RowNumbers::Each(places.iter().map(|&place| u64::from(place)).collect()),
+            ts_ns: part(all.ts_ns, places),
+            values: all.values.into_iter().map(|column| part(column, places)).collect(),
+        }
     }
 
     fn rows(&self, numbers: RowNumbers) -> RawRows {

@@ -1,6 +1,6 @@
 //! `Feeds`: streams that are fed while a replay runs.
 
-use crate::arrow_in::by_symbol;
+use crate::arrow_in::rows_alone;
 use crate::enter::Enter;
 use crate::errors::{feed_fault, plain, to_python};
 use crate::fed_input::{FedInput, LISTEN, put};
@@ -84,15 +84,10 @@ impl Feeds {
     fn feed(&self, py: Python<'_>, number: usize, rows: PyRecordBatch) -> PyResult<(u64, u64)> {
         let key = self.key(py, number)?;
         let batch = rows.into_inner();
-        let raw = by_symbol(&batch, key.kind, Some(&key.symbol)).map_err(|error| unreadable(py, error, "feed"))?;
-        let (mut accepted, mut stale) = (0, 0);
-        for (_, raw) in raw {
-            let checked = py.out(|| check(&key, &Arc::from("feed"), raw, self.on_bad));
-            let rows = checked.map_err(|error| to_python(py, &error))?;
-            let fed = put(py, |at_most| self.queues.feed(number, &rows, at_most))?;
-            (accepted, stale) = (accepted + fed.0, stale + fed.1);
-        }
-        Ok((accepted, stale))
+        let raw = rows_alone(&batch, key.kind).map_err(|error| unreadable(py, error, "feed"))?;
+        let checked = py.out(|| check(&key, &Arc::from("feed"), raw, self.on_bad));
+        let rows = checked.map_err(|error| to_python(py, &error))?;
+        put(py, |at_most| self.queues.feed(number, &rows, at_most))
     }
 
     /// Feeds one row: its stamp (ns UTC) and its numbers in the order of the canonical columns. Returns the rows accepted

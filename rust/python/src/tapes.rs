@@ -1,6 +1,6 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{Unreadable, by_symbol, read_all, read_by_symbol};
+use crate::arrow_in::{Own, Unreadable, read_all, read_by_symbol, rows_alone};
 use crate::enter::Enter;
 use crate::errors::{plain, raise, to_python};
 use crate::freed_memory;
@@ -8,7 +8,7 @@ use crate::handed::HandedTables;
 use crate::session::spans_of;
 use backtape_core::check::{Checked, OnBadRows, check};
 use backtape_core::error::Error;
-use backtape_core::fills::{Filled, fill};
+use backtape_core::fills::fill;
 use backtape_core::key::{Kind, TapeKey};
 use backtape_core::tapes::{SameKey, Tapes as Collected, check_piece};
 use backtape_engine::threads::in_halves;
@@ -132,14 +132,16 @@ impl Tapes {
         let added = py.out(|| {
             let rows = match symbol {
                 None => read_by_symbol(reader, kind),
-                Some(_) => read_all(reader).and_then(|batch| by_symbol(&batch, kind, symbol)),
+                Some(symbol) => read_all(reader)
+                    .and_then(|batch| rows_alone(&batch, kind))
+                    .map(|rows| vec![(symbol.into(), Own::There(rows))]),
             };
             let checked = check_all(
                 &rows.map_err(Fault::Stream)?,
-                |(_, raw)| raw.ts_ns.0.len(),
-                |(symbol, raw)| {
+                |(_, own)| own.len(),
+                |(symbol, own)| {
                     let key = TapeKey { kind, interval_ns, symbol: Arc::clone(symbol) };
-                    let checked = check_piece(&key, &source_name, raw.clone(), on_bad)?;
+                    let checked = check_piece(&key, &source_name, own.rows(), on_bad)?;
                     Ok((key, Arc::clone(&source_name), checked))
                 },
             );
@@ -203,13 +205,10 @@ impl Tapes {
         let source_name: Arc<str> = source.into();
         let sorted = py.out(|| {
             let batch = read_all(reader).map_err(Fault::Stream)?;
-            let mut all = Filled::default();
-            for (_, raw) in by_symbol(&batch, Kind::Bar, Some(symbol)).map_err(Fault::Stream)? {
-                let checked = check(&key, &source_name, raw, OnBadRows::Quarantine).map_err(Fault::Core)?;
-                let mut collected = self.lock();
-                all.add(fill(Arc::make_mut(&mut collected), &key, &source_name, &checked, &gaps, at_ns));
-            }
-            Ok(all)
+            let raw = rows_alone(&batch, Kind::Bar).map_err(Fault::Stream)?;
+            let checked = check(&key, &source_name, raw, OnBadRows::Quarantine).map_err(Fault::Core)?;
+            let mut collected = self.lock();
+            Ok(fill(Arc::make_mut(&mut collected), &key, &source_name, &checked, &gaps, at_ns))
         });
         let sorted = sorted.map_err(|fault| match fault {
             Fault::Core(error) => to_python(py, &error),
