@@ -292,9 +292,10 @@ class Ahead:
         return kept.within(start_ns, end_ns)
 
     def keep(self, key: object, rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> None:
-        """Keep a copy of those rows of a place that lie between two times."""
-        inside = (positions >= start_ns) & (positions < end_ns)
-        rows, positions = rows.filter(pa.array(inside)), positions[inside]
+        """Keep the rows of a place that lie between two times; a copy, where some are later: those are too many."""
+        if (positions >= end_ns).any():
+            inside = (positions >= start_ns) & (positions < end_ns)
+            rows, positions = rows.filter(pa.array(inside)), positions[inside]
         ascend = bool((positions[1:] >= positions[:-1]).all())
         self._kept.put(key, _Stretch(rows, positions, start_ns, end_ns, ascend), rows.nbytes + positions.nbytes)
 

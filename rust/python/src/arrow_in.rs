@@ -79,6 +79,7 @@ pub(crate) fn read_by_symbol(
         return by_symbol(&joined(&schema, &batches)?, kind);
     }
     let mut runs: Vec<Run> = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut columns = Vec::with_capacity(batches.len());
     for (number, batch) in batches.iter().enumerate() {
         columns.push(Columns::of(batch, kind)?);
@@ -88,14 +89,13 @@ pub(crate) fn read_by_symbol(
             let symbol = &names[ids[0] as usize];
             match runs.last_mut().filter(|last| last.symbol == *symbol) {
                 Some(last) => last.parts.push((number, from, ids.len())),
-                None => runs.push(Run { symbol: Arc::clone(symbol), parts: vec![(number, from, ids.len())] }),
+                None if seen.insert(Arc::clone(symbol)) => {
+                    runs.push(Run { symbol: Arc::clone(symbol), parts: vec![(number, from, ids.len())] });
+                }
+                None => return by_symbol(&joined(&schema, &batches)?, kind),
             }
             from += ids.len();
         }
-    }
-    let symbols: BTreeSet<&Arc<str>> = runs.iter().map(|run| &run.symbol).collect();
-    if symbols.len() < runs.len() {
-        return by_symbol(&joined(&schema, &batches)?, kind);
     }
     let raw: Vec<RawRows> = columns.iter().map(|columns| columns.rows(RowNumbers::From(0))).collect();
     let mut before = 0;

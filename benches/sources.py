@@ -1,0 +1,139 @@
+"""What the same bars cost by where they come from: tables, frames, files and a store of backtape's own.
+
+    python benches/sources.py             100 symbols x 25 sessions of 1m bars, a minute
+    python benches/sources.py --quick     10 symbols
+    python benches/sources.py --write     puts the table into benches/shares.md
+
+All sources take turns in one process, round after round; the figure is the median. Each time a new replay is made, and
+files are opened anew; the system has them in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import backtape
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sections
+import symbols
+from bench_page import machine
+from shares import HEAD, PAGE
+
+HOW: Final = """`for batch in replay(source, symbols=...).batches()`, ns a bar: to make the replay and to check the rows
+is part of it, and so is to open and to decode files. *Read alone* is `pyarrow.parquet.read_table` of them, one
+after the other, by the bars that were asked for. Row groups have as many rows as pyarrow gives them."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source, the symbols that are asked for (None: all), and the files that it is read from."""
+
+    name: str
+    given: Any
+    asked: list[str] | None = None
+    files: Sequence[Path] = ()
+
+
+def sources_of(count: int, folder: Path) -> list[Source]:
+    """The same bars of so many symbols in every form; files are written to a folder."""
+    tables = symbols.tables_of(count)
+    named = [table.append_column("symbol", pa.array([name] * len(table))) for name, table in tables.items()]
+    together = pa.concat_tables(named).combine_chunks()
+    by_time = together.sort_by([("ts", "ascending"), ("symbol", "ascending")])
+    coded = by_time.set_column(
+        by_time.schema.get_field_index("symbol"), "symbol", by_time["symbol"].dictionary_encode()
+    )
+    each = [folder / "each" / "bars_1m" / f"{name}.parquet" for name in tables]
+    each[0].parent.mkdir(parents=True)
+    for path, table in zip(each, tables.values(), strict=True):
+        pq.write_table(table, path)
+    big = {folder / "bars_by_time.parquet": coded, folder / "bars_by_symbol.parquet": together}
+    for path, table in big.items():
+        pq.write_table(table, path)
+    backtape.ingest(tables, folder / "store")
+    stored = sorted((folder / "store").glob("bars/*.parquet"))
+    few = list(tables)[5::10]
+    return [
+        Source(f"{count} tables of one symbol each", tables),
+        Source(f"{count} frames of pandas of one symbol each", {name: own.to_pandas() for name, own in tables.items()}),
+        Source("one table by symbol, then time; symbols are strings", together),
+        Source("one table by time; symbols are a dictionary", coded),
+        Source("one frame of pandas by time", coded.to_pandas()),
+        Source("a store of ours", folder / "store", None, stored),
+        Source(f"of it {len(few)} symbols of {count}", folder / "store", few, stored),
+        Source("of it one symbol", folder / "store", few[:1], stored),
+        Source(f"{count} Parquet files, one a symbol", folder / "each", None, each),
+        Source("of them one symbol", folder / "each", few[:1], each[5:6]),
+        *(Source(f"`{path.name}`", path, None, [path]) for path in big),
+    ]
+
+
+def played(source: Source) -> int:
+    """Play it to the end; return how many bars it delivered."""
+    replay = backtape.replay(source.given, symbols=source.asked, interval="1m")
+    for _ in replay.batches():
+        pass
+    return int(replay.ledger.total.delivered)
+
+
+def read(source: Source) -> None:
+    """Read its files and nothing else."""
+    for path in source.files:
+        pq.read_table(path)
+
+
+def seconds(work: Callable[[Source], object], source: Source) -> float:
+    """Return how long it takes."""
+    gc.collect()
+    start = time.perf_counter()
+    work(source)
+    return time.perf_counter() - start
+
+
+def table(sources: Sequence[Source], rounds: int) -> str:
+    """Return the figures in Markdown."""
+    bars = [played(source) for source in sources]  # it warms up too
+    taken: list[tuple[list[float], list[float]]] = [([], []) for _ in sources]
+    for _ in range(rounds):
+        for source, (own, alone) in zip(sources, taken, strict=True):
+            own.append(seconds(played, source))
+            alone.append(seconds(read, source))
+    lines = ["| source | bars | ns a bar | read alone | ratio |", "| --- | ---: | ---: | ---: | ---: |"]
+    for source, count, (own, alone) in zip(sources, bars, taken, strict=True):
+        ratio = statistics.median(one / other for one, other in zip(own, alone, strict=True))
+        beside = f"{statistics.median(alone) / count * 1e9:.1f} | {ratio:.2f}" if source.files else "|"
+        lines.append(f"| {source.name} | {count:,} | {statistics.median(own) / count * 1e9:.1f} | {beside} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few symbols")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--write", action="store_true", help="put the figures into benches/shares.md")
+    asked = parser.parse_args()
+    before = machine()
+    count, rounds = (10, asked.rounds or 1) if asked.quick else (100, asked.rounds or 5)
+    folder = Path(tempfile.mkdtemp())
+    try:
+        found = table(sources_of(count, folder), rounds)
+    finally:
+        shutil.rmtree(folder)
+    print(found)
+    if asked.write:
+        command = f"python benches/sources.py{' --quick' if asked.quick else ''} --rounds {rounds} --write"
+        sections.write(PAGE, HEAD, "By source", f"{HOW}\n\n{found}\n\n{sections.facts(command, before)}")
+
+
+if __name__ == "__main__":
+    main()
