@@ -26,8 +26,9 @@ CUTS = st.lists(st.tuples(st.integers(-1, 42), st.sampled_from([0, 1])), max_siz
     cuts=CUTS,
     days=st.booleans(),
     kept=st.booleans(),
+    run_rows_min=st.sampled_from([0, 32]),
 )
-@example(drawn=[2, 0], ordered=False, group_rows=2, cuts=[(0, 1), (1, 1)], days=False, kept=True)
+@example(drawn=[2, 0], ordered=False, group_rows=2, cuts=[(0, 1), (1, 1)], days=False, kept=True, run_rows_min=0)
 def test_adjoining_reads_give_each_row_once_also_those_without_a_stamp(
     tmp_path_factory: pytest.TempPathFactory,
     drawn: list[int | None],
@@ -36,6 +37,7 @@ def test_adjoining_reads_give_each_row_once_also_those_without_a_stamp(
     cuts: list[tuple[int, int]],
     days: bool,
     kept: bool,
+    run_rows_min: int,
 ) -> None:
     values = [value for value in drawn if value is not None]
     known = iter(sorted(values) if ordered else values)
@@ -54,6 +56,7 @@ def test_adjoining_reads_give_each_row_once_also_those_without_a_stamp(
     store = open_store(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("backtape.arrow_types.LONG_GROUP_ROWS", 0 if kept else ROWS_MAX)
+        patch.setattr("backtape.repositories.kept._RUN_ROWS_MIN", run_rows_min)
         pieces = [piece for times in pairwise(edges) for piece in read(store, kind="trade", times=times)]
     numbers = Counter(row[1] for rows in by_symbol(pieces).values() for row in rows)
     assert numbers == Counter(float(row) for row in range(len(drawn)))

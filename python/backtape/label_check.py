@@ -15,7 +15,8 @@ from backtape.calendars import Session
 from backtape.errors import LabelError
 from backtape.label_evidence import Label, ToldBar, TradeEvidence, label_by_trades
 from backtape.model import Kind, TapeInfo, interval_name
-from backtape.repositories.base import Piece, Repository, within
+from backtape.repositories.base import Piece, Repository
+from backtape.repositories.kept import within
 from backtape.request import Request
 
 _AROUND_NS: Final = 1_800_000_000_000

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import datetime
 import re
-import threading
 from bisect import bisect_left
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +25,6 @@ SUFFIXES: Final = (".parquet", ".pq", ".parq")
 """How the names of Parquet files end, in any case."""
 
 _GLOB: Final = re.compile(r"[*?[]")
-_Held = TypeVar("_Held")
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -217,87 +215,6 @@ def in_order(work: Callable[[_In], _Out], items: Iterable[_In], *, workers: int)
         finally:
             for future in ahead:
                 future.cancel()
-
-
-def within(rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> pa.Table:
-    """The rows whose positions lie in [start_ns, end_ns), in their order; not copied where positions are sorted."""
-    inside = (positions >= start_ns) & (positions < end_ns)
-    count = int(np.count_nonzero(inside))
-    if count == len(positions):
-        return rows
-    first = int(np.argmax(inside)) if count else 0
-    if inside[first : first + count].all():
-        return rows.slice(first, count)
-    return rows.filter(pa.array(inside))
-
-
-class Kept(Generic[_Held]):
-    """The values used last, up to a sum of bytes. Safe to use from several threads."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
-        self._bytes = 0
-        self._held: OrderedDict[object, tuple[_Held, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: object) -> _Held | None:
-        """Return the value of a key that is still kept, else None."""
-        with self._lock:
-            if key not in self._held:
-                return None
-            self._held.move_to_end(key)
-            return self._held[key][0]
-
-    def put(self, key: object, value: _Held, size: int) -> None:
-        """Keep a value of `size` bytes, and let go of those not used for longest."""
-        with self._lock:
-            self._bytes += size - self._held.pop(key, (value, 0))[1]
-            self._held[key] = value, size
-            while self._bytes > self._bytes_max and len(self._held) > 1:
-                self._bytes -= self._held.popitem(last=False)[1][1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Rows between two times. `ascend`: whether their positions do."""
-
-    rows: pa.Table
-    positions: np.ndarray
-    start_ns: int
-    end_ns: int
-    ascend: bool
-
-    def within(self, start_ns: int, end_ns: int) -> pa.Table:
-        """The rows between two other times."""
-        if not self.ascend:
-            return within(self.rows, self.positions, start_ns, end_ns)
-        first, end = np.searchsorted(self.positions, [start_ns, end_ns]).tolist()
-        return self.rows.slice(first, end - first)
-
-
-class Ahead:
-    """Rows that were read along with others and will be asked for next, up to a sum of bytes.
-
-    For places that can only be read whole, and are much longer than what is asked for at a time.
-    """
-
-    def __init__(self, bytes_max: int) -> None:
-        self._kept: Kept[_Stretch] = Kept(bytes_max)
-
-    def within(self, key: object, start_ns: int, end_ns: int) -> pa.Table | None:
-        """Return the rows of a place between two times, or None where they are not all kept."""
-        kept = self._kept.get(key)
-        if kept is None or start_ns < kept.start_ns or end_ns > kept.end_ns:
-            return None
-        return kept.within(start_ns, end_ns)
-
-    def keep(self, key: object, rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> None:
-        """Keep the rows of a place that lie between two times; a copy, where some are later: those are too many."""
-        if (positions >= end_ns).any():
-            inside = (positions >= start_ns) & (positions < end_ns)
-            rows, positions = rows.filter(pa.array(inside)), positions[inside]
-        ascend = bool((positions[1:] >= positions[:-1]).all())
-        self._kept.put(key, _Stretch(rows, positions, start_ns, end_ns, ascend), rows.nbytes + positions.nbytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ import pyarrow.fs as fs
 
 from backtape.errors import ConfigError, RepositoryError, SchemaError
 from backtape.model import Kind, interval_ns as interval_ns_of
-from backtape.repositories.base import SUFFIXES, Ahead, Asked, Location, Piece, in_order
+from backtape.repositories.base import SUFFIXES, Asked, Location, Piece, in_order
+from backtape.repositories.kept import Ahead
 from backtape.repositories.layout import Entry, Layout, Place, Prunable, Said, Wanted, date_of, near_day, said_by
 
 AHEAD_BYTES_MAX: Final = 128 * 2**20

@@ -23,8 +23,9 @@ from backtape.normalise import (
     normalise,
     stamps_of,
 )
-from backtape.repositories.base import Piece, within
+from backtape.repositories.base import Piece
 from backtape.repositories.held import Held, HeldRun, add_pieces, columns_of, empty_tapes, name_of
+from backtape.repositories.kept import within
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""

@@ -17,8 +17,9 @@ from backtape.arrow_types import Footer, footer_of, positions_by_group, stamps_n
 from backtape.errors import DataError, SchemaError
 from backtape.model import Kind, TapeInfo
 from backtape.normalise import Shape, column_of, columns_of, interval_of_stamps, kind_of_columns, normalise, stamps_of
-from backtape.repositories.base import Asked, Kept, Piece, blaming, within
+from backtape.repositories.base import Asked, Piece, blaming
 from backtape.repositories.files import FileRepository
+from backtape.repositories.kept import Kept, within
 from backtape.repositories.layout import DAY_NS, Entry, Prunable, Wanted, near_day, spread
 
 FOOTER_BYTES_MAX: Final = 64 * 2**20  # footers kept for later reads, as stored
@@ -266,10 +267,11 @@ class ParquetRepository(FileRepository):
             return kept
         rows, positions = self._rows(asked, file, column, [index])
         if group.first_ns is not None and group.last_ns is not None:
-            share = asked.ahead_bytes / count / max(1, rows.nbytes)
+            bytes_max = asked.ahead_bytes // count
+            share = bytes_max / max(1, rows.nbytes + positions.nbytes)
             reach_ns = asked.start_ns + int((group.last_ns - group.first_ns + 1) * share)
             if reach_ns > asked.end_ns:
-                self._ahead.keep(key, rows, positions, asked.start_ns, reach_ns)
+                self._ahead.keep(key, rows, positions, asked.start_ns, reach_ns, bytes_max=bytes_max)
         return within(rows, positions, asked.start_ns, asked.end_ns)
 
     def _rows(self, asked: Asked, file: Entry, column: str | None, groups: list[int]) -> tuple[pa.Table, np.ndarray]:

@@ -12,7 +12,8 @@ import pyarrow.fs as fs
 
 from backtape.errors import ConfigError, RepositoryError
 from backtape.model import KINDS, Kind, TapeInfo
-from backtape.repositories.base import Kept, Piece, blaming
+from backtape.repositories.base import Piece, blaming
+from backtape.repositories.kept import Kept
 from backtape.repositories.manifest import MANIFEST, Manifest, StoredFile
 from backtape.repositories.store_file import OpenedFile, between
 

@@ -21,6 +21,7 @@ from backtape.arrow_types import stamps_ns
 from backtape.errors import RepositoryError
 from backtape.model import Kind, TapeInfo
 from backtape.normalise import NUMBERS, STAMP_TYPE
+from backtape.repositories.kept import of_runs
 from backtape.repositories.manifest import Part, StoredFile
 
 ROW_GROUP_ROWS: Final = 65_536
@@ -206,15 +207,9 @@ class OpenedFile:
                 runs[-1] = (runs[-1][0], row + rows)
             else:
                 runs.append((row, row + rows))
-        return self._read(*runs[0]) if len(runs) == 1 else self._of_runs(runs)
-
-    def _of_runs(self, runs: list[tuple[int, int]]) -> pa.Table:
-        """Several runs of rows, copied: each of hundreds of slices would bring all words of its symbols along."""
         groups = sorted({group for run in runs for group in _groups(*run)})
         first = {group: place * ROW_GROUP_ROWS for place, group in enumerate(groups)}
-        places = [_shifted(run, first[run[0] // ROW_GROUP_ROWS]) for run in runs]
-        table = self._groups(groups)
-        return table.take(pa.array(np.concatenate(places))) if places else table
+        return of_runs(self._groups(groups), [_shifted(run, first[run[0] // ROW_GROUP_ROWS]) for run in runs])
 
     def _read(self, start: int, end: int) -> pa.Table:
         groups = _groups(start, end)
@@ -242,10 +237,10 @@ def _groups(start: int, end: int) -> range:
     return range(start // ROW_GROUP_ROWS, -(-end // ROW_GROUP_ROWS)) if start < end else range(0)
 
 
-def _shifted(run: tuple[int, int], first: int) -> np.ndarray:
-    """The rows of a run, where its first row group begins at `first`; those that follow come right after it."""
+def _shifted(run: tuple[int, int], first: int) -> tuple[int, int]:
+    """A run of rows, where its first row group begins at `first`; those that follow come right after it."""
     start = first + run[0] % ROW_GROUP_ROWS
-    return np.arange(start, start + run[1] - run[0])
+    return start, start + run[1] - run[0]
 
 
 @dataclass(frozen=True)
