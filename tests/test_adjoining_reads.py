@@ -26,7 +26,7 @@ CUTS = st.lists(st.tuples(st.integers(-1, 42), st.sampled_from([0, 1])), max_siz
     cuts=CUTS,
     days=st.booleans(),
     kept=st.booleans(),
-    run_rows_min=st.sampled_from([0, 32]),
+    run_rows_min=st.sampled_from([0, 200]),
 )
 @example(drawn=[2, 0], ordered=False, group_rows=2, cuts=[(0, 1), (1, 1)], days=False, kept=True, run_rows_min=0)
 def test_adjoining_reads_give_each_row_once_also_those_without_a_stamp(

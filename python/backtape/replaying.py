@@ -157,8 +157,8 @@ class Replay:
         return chain.from_iterable(chunk.moments() for chunk in self._coordinator.chunks(_MOMENT_ROWS, whole=False))
 
     def batches(self, rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Arrow record batches of about `rows` events; instants are not split. At a speed, a batch is due when its
-        last event is.
+        """Arrow record batches of about `rows` events; instants are not split, and a batch ends where its session does.
+        At a speed, a batch is due when its last event is.
         """
         batches = (chunk.batch() for chunk in self._coordinator.chunks(rows, whole=True))
         return (batch for batch in batches if batch is not None)

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 _Held = TypeVar("_Held")
 
-_RUN_ROWS_MIN: Final = 32
-"""Runs of fewer rows are looked at all at once instead of one by one."""
+_RUN_ROWS_MIN: Final = 200
+"""To look at a run costs as much as to look at so many rows, one by one."""
 
 
 def within(rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> pa.Table:
