@@ -10,7 +10,6 @@ phase by itself.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import statistics
@@ -104,23 +103,15 @@ def line(name: str, work: Work, phases: list[Spent], cores: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a fifth of the rows")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--write", action="store_true", help="put the table into benches/shares.md")
-    asked = parser.parse_args()
+    asked = sections.asked(__doc__, quick="a fifth of the rows")
     before = machine()
-    rounds, cores = asked.rounds or (3 if asked.quick else 15), os.cpu_count() or 1
+    asked.rounds, cores = asked.rounds or (3 if asked.quick else 15), os.cpu_count() or 1
     names = [*PHASES[:3], "on its own thread", PHASES[3], "in all", "cores in use", "at least"]
     lines = [f"| | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
     for name in WORKLOADS:
         work = load(name, 0.2 if asked.quick else 1.0, CACHE)
-        lines.append(line(name, work, phases_of(work, rounds), cores))
-    found = "\n".join(lines)
-    print(found)
-    if asked.write:
-        command = f"python benches/cores.py{' --quick' if asked.quick else ''} --rounds {rounds} --write"
-        sections.write(PAGE, HEAD, "Where the time goes", f"{HOW}\n\n{found}\n\n{sections.facts(command, before)}")
+        lines.append(line(name, work, phases_of(work, asked.rounds), cores))
+    sections.tell((PAGE, HEAD), "Where the time goes", HOW, "\n".join(lines), told=asked, before=before)
 
 
 if __name__ == "__main__":

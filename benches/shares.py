@@ -233,22 +233,14 @@ def _short(seconds: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small stores")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="put the figures into benches/shares.md")
-    asked = parser.parse_args()
-    asked.size = 0.2 if asked.quick else 1.0
+    asked = sections.asked(__doc__, quick="small stores")
+    asked.rounds, asked.size = asked.rounds or 5, 0.2 if asked.quick else 1.0
     before = machine()
     found: list[Timed] = []
     for share in shares(asked):
         print(f"{share.name}, beside {share.beside}", file=sys.stderr)
         found.append(timed(share, asked.rounds))
-    print(table(found))
-    if asked.write:
-        command = f"python benches/shares.py{' --quick' if asked.quick else ''} --rounds {asked.rounds} --write"
-        text = f"{HOW}\n\n{table(found)}\n\n{sections.facts(command, before)}"
-        sections.write(PAGE, HEAD, "Shares of a run", text)
+    sections.tell((PAGE, HEAD), "Shares of a run", HOW, table(found), told=asked, before=before)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ files are opened anew; the system has them in memory.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import shutil
 import statistics
@@ -117,22 +116,15 @@ def table(sources: Sequence[Source], rounds: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few symbols")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--write", action="store_true", help="put the figures into benches/shares.md")
-    asked = parser.parse_args()
+    asked = sections.asked(__doc__, quick="few symbols")
     before = machine()
-    count, rounds = (10, asked.rounds or 1) if asked.quick else (100, asked.rounds or 5)
+    count, asked.rounds = (10, asked.rounds or 1) if asked.quick else (100, asked.rounds or 5)
     folder = Path(tempfile.mkdtemp())
     try:
-        found = table(sources_of(count, folder), rounds)
+        found = table(sources_of(count, folder), asked.rounds)
     finally:
         shutil.rmtree(folder)
-    print(found)
-    if asked.write:
-        command = f"python benches/sources.py{' --quick' if asked.quick else ''} --rounds {rounds} --write"
-        sections.write(PAGE, HEAD, "By source", f"{HOW}\n\n{found}\n\n{sections.facts(command, before)}")
+    sections.tell((PAGE, HEAD), "By source", HOW, found, told=asked, before=before)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ made.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import statistics
 import time
@@ -116,18 +115,13 @@ def table(counts: tuple[int, ...], rates: Mapping[str, list[float]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few symbols")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--write", action="store_true", help="put the figures into benches/shares.md")
-    asked = parser.parse_args()
+    asked = sections.asked(__doc__, quick="few symbols")
     before = machine()
-    counts, rounds = ((1, 20, 200), asked.rounds or 1) if asked.quick else ((1, 100, 500, 2_000), asked.rounds or 5)
-    found = table(counts, measure(counts, rounds))
-    print(found)
-    if asked.write:
-        command = f"python benches/symbols.py{' --quick' if asked.quick else ''} --rounds {rounds} --write"
-        sections.write(PAGE, HEAD, "By number of symbols", f"{HOW}\n\n{found}\n\n{sections.facts(command, before)}")
+    counts, asked.rounds = (
+        ((1, 20, 200), asked.rounds or 1) if asked.quick else ((1, 100, 500, 2_000), asked.rounds or 5)
+    )
+    found = table(counts, measure(counts, asked.rounds))
+    sections.tell((PAGE, HEAD), "By number of symbols", HOW, found, told=asked, before=before)
 
 
 if __name__ == "__main__":
