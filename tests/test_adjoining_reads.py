@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from backtape.repositories import open as open_store
 from effort import effort
 from hypothesis import example, given, settings, strategies as st
 from oracles import MINUTE
-from test_parquet_repository import DAY, MONDAY, by_symbol, read, stamps, write
+from test_parquet_repository import DAY, MONDAY, bars, by_symbol, of, read, stamps, write
 
 ROWS_MAX = 60
 SHAPES = st.lists(st.one_of(st.none(), st.integers(0, 40)), min_size=1, max_size=ROWS_MAX)
@@ -63,3 +65,30 @@ def test_adjoining_reads_give_each_row_once_also_those_without_a_stamp(
     for times in pairwise(edges):
         found = [row[0] for rows in by_symbol(read(store, kind="trade", times=times)).values() for row in rows]
         assert all(ts is None or times[0] <= ts < times[1] for ts in found)
+
+
+def test_row_groups_that_do_not_all_fit_into_memory_are_decoded_a_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, reads, symbols = 2_000, 40, ("A", "B", "C", "D", "E")
+    write(
+        tmp_path / "all.parquet",
+        pa.concat_tables([of(symbol, bars(MONDAY, rows)) for symbol in symbols]),
+        row_group_size=rows,
+    )
+    row_bytes = 6 * 8 + 4 + 8  # the numbers, the number of the symbol's word, the position
+    monkeypatch.setattr("backtape.repositories.files.AHEAD_BYTES_MAX", len(symbols) * rows * row_bytes // 2)
+    decoded: list[int] = []
+    real = pq.ParquetFile.read_row_groups
+
+    def read_row_groups(file: pq.ParquetFile, groups: list[int], **options: object) -> pa.Table:
+        decoded.extend(groups)
+        return real(file, groups, **options)
+
+    store = open_store(tmp_path, interval="1m")
+    whole = by_symbol(read(store))
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", read_row_groups)
+    step = rows // reads
+    edges = [MONDAY + row * MINUTE for row in range(0, rows + step, step)]
+    assert by_symbol([piece for times in pairwise(edges) for piece in read(store, times=times)]) == whole
+    assert max(Counter(decoded).values()) <= 3, "half of each is kept: twice, and once more for what is rounded"
