@@ -6,10 +6,12 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from backtape.repositories import open as open_store
+from backtape.repositories.passes import Gathered
 from effort import effort
 from hypothesis import example, given, settings, strategies as st
 from oracles import MINUTE
@@ -92,3 +94,13 @@ def test_row_groups_that_do_not_all_fit_into_memory_are_decoded_a_few_times(
     edges = [MONDAY + row * MINUTE for row in range(0, rows + step, step)]
     assert by_symbol([piece for times in pairwise(edges) for piece in read(store, times=times)]) == whole
     assert max(Counter(decoded).values()) <= 3, "half of each is kept: twice, and once more for what is rounded"
+
+
+def test_what_a_pass_over_a_file_keeps_is_counted_with_its_positions() -> None:
+    block = pa.table({"price": np.ones(10)})
+    gathered = Gathered(0, 10, block.nbytes + 1)
+    for start in (0, 10, 20):
+        gathered.take(block, np.arange(start, start + 10))
+    ahead = gathered.ahead()
+    assert ahead is not None
+    assert (len(ahead[0]), gathered.reach_ns) == (10, 20)

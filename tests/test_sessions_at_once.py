@@ -119,6 +119,13 @@ def test_very_short_sessions_of_tables_are_loaded_by_who_plays_them(monkeypatch:
         assert (seen, threads) == (counts, ["backtape-prefetch", *[others] * (len(counts) - 1)])
 
 
+def test_a_batch_ends_where_its_session_does() -> None:
+    replay = backtape.replay({"IBM": bars()})
+    assert [(batch.num_rows, replay.session) for batch in replay.batches()] == [
+        (count + 2, session) for count, session in zip(BARS, replay.sessions, strict=True)
+    ]
+
+
 @pytest.mark.usefixtures("none_at_hand")
 def test_only_so_many_bytes_are_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given = {"IBM": bars()}

@@ -263,7 +263,7 @@ class BlockRepository(FileRepository):
             self._surveys.setdefault(file.path, surveyor.told())
         ahead = gathered.ahead()
         if ahead is not None:
-            self._ahead.keep(key, *ahead, asked.end_ns, gathered.reach_ns, bytes_max=asked.ahead_bytes)
+            self._ahead.keep(key, *ahead, asked.end_ns, gathered.reach_ns)
         return gathered.wanted()
 
     def _canonical(self, file: Entry, asked: Asked, symbol: str | None) -> Iterator[pa.Table]:

@@ -90,7 +90,7 @@ class _Stretch:
 class Ahead:
     """Rows that were read along with others and will be asked for next, up to a sum of bytes.
 
-    For places that can only be read whole, and are much longer than what is asked for at a time.
+    For places that can only be read whole, and are longer than what is asked for at a time.
     """
 
     def __init__(self, bytes_max: int) -> None:
@@ -103,13 +103,8 @@ class Ahead:
             return None
         return kept.within(start_ns, end_ns)
 
-    def keep(
-        self, key: object, rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int, *, bytes_max: int
-    ) -> None:
-        """Keep the rows of a place that lie between two times: a copy, where all are more than so many bytes."""
-        if rows.nbytes + positions.nbytes > bytes_max:
-            inside = (positions >= start_ns) & (positions < end_ns)
-            rows, positions = rows.filter(pa.array(inside)), positions[inside]
+    def keep(self, key: object, rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> None:
+        """Keep rows of a place, among them all that lie between two times."""
         falls = np.flatnonzero(positions[1:] < positions[:-1]) + 1
         stretch = _Stretch(rows, positions, start_ns, end_ns, [0, *falls.tolist(), len(positions)])
         self._kept.put(key, stretch, rows.nbytes + positions.nbytes)

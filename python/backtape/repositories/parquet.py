@@ -267,11 +267,14 @@ class ParquetRepository(FileRepository):
             return kept
         rows, positions = self._rows(asked, file, column, [index])
         if group.first_ns is not None and group.last_ns is not None:
-            bytes_max = asked.ahead_bytes // count
-            share = bytes_max / max(1, rows.nbytes + positions.nbytes)
+            share = asked.ahead_bytes / count / max(1, rows.nbytes + positions.nbytes)
             reach_ns = asked.start_ns + int((group.last_ns - group.first_ns + 1) * share)
             if reach_ns > asked.end_ns:
-                self._ahead.keep(key, rows, positions, asked.start_ns, reach_ns, bytes_max=bytes_max)
+                ahead = rows, positions
+                if share < 1:  # a copy: a slice would keep all of it alive
+                    inside = (positions >= asked.start_ns) & (positions < reach_ns)
+                    ahead = rows.filter(pa.array(inside)), positions[inside]
+                self._ahead.keep(key, *ahead, asked.start_ns, reach_ns)
         return within(rows, positions, asked.start_ns, asked.end_ns)
 
     def _rows(self, asked: Asked, file: Entry, column: str | None, groups: list[int]) -> tuple[pa.Table, np.ndarray]:

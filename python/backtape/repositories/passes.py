@@ -176,9 +176,9 @@ class Gathered:
         if not later.any():
             return
         if self._ahead_bytes_left > 0:
-            kept = rows.filter(pa.array(later))
-            self._ahead.append((kept, positions[later]))
-            self._ahead_bytes_left -= kept.nbytes
+            kept, kept_at = rows.filter(pa.array(later)), positions[later]
+            self._ahead.append((kept, kept_at))
+            self._ahead_bytes_left -= kept.nbytes + kept_at.nbytes
         else:
             self.reach_ns = int(positions[later].min())
 

@@ -209,14 +209,14 @@ class OpenedFile:
                 runs.append((row, row + rows))
         groups = sorted({group for run in runs for group in _groups(*run)})
         first = {group: place * ROW_GROUP_ROWS for place, group in enumerate(groups)}
-        return of_runs(self._groups(groups), [_shifted(run, first[run[0] // ROW_GROUP_ROWS]) for run in runs])
+        return of_runs(self._decoded(groups), [_shifted(run, first[run[0] // ROW_GROUP_ROWS]) for run in runs])
 
     def _read(self, start: int, end: int) -> pa.Table:
         groups = _groups(start, end)
-        return self._groups(groups).slice(start - groups.start * ROW_GROUP_ROWS, end - start)
+        return self._decoded(groups).slice(start - groups.start * ROW_GROUP_ROWS, end - start)
 
-    def _groups(self, groups: Iterable[int]) -> pa.Table:
-        """Whole row groups."""
+    def _decoded(self, groups: Iterable[int]) -> pa.Table:
+        """Whole row groups, one after the other."""
         names = ["ts", "symbol", *NUMBERS[self._file.kind]]
         with self._blaming():
             try:
