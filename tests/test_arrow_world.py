@@ -236,6 +236,18 @@ def test_two_replays_in_one_process_do_not_disturb_each_other() -> None:
     assert one.digest != two.digest
 
 
+def test_batches_that_are_kept_stay_as_they_are_while_two_replays_take_turns() -> None:
+    given: list[dict[str, object]] = [{"grace": 0}, {"hours": "all", "derived": ("5m",)}]
+    alone = [replay(BARS, **settings).to_arrow() for settings in given]
+    replays = [replay(BARS, **settings) for settings in given]
+    turns = itertools.zip_longest(*(one.batches(rows=50) for one in replays))
+    for expected, one, kept in zip(alone, replays, zip(*turns, strict=True), strict=True):
+        batches = [batch for batch in kept if batch is not None]
+        assert len(batches) > 2 * len(DAYS)
+        assert all(batch.schema.equals(one.schema) for batch in batches)
+        assert pa.Table.from_batches(batches).equals(expected)
+
+
 def test_a_source_can_be_played_again_and_is_not_changed() -> None:
     before = BARS.to_pydict()
     assert facts(replay(BARS)) == facts(replay(BARS)) == EXPECTED

@@ -21,7 +21,7 @@ type Kernel = (u64, Box<dyn FnMut()>);
 /// The name of a kernel, and what makes it ready.
 type Named = (&'static str, fn() -> Kernel);
 
-const KERNELS: [Named; 14] = [
+const KERNELS: [Named; 15] = [
     ("check bars", || checking(Kind::Bar)),
     ("check quotes", || checking(Kind::Quote)),
     ("check trades", || checking(Kind::Trade)),
@@ -31,6 +31,7 @@ const KERNELS: [Named; 14] = [
     ("merge 1000 tapes of bars", || merging(1000, minutes)),
     ("merge 100 tapes of trades", || merging(100, ticks)),
     ("merge 1000 tapes of trades", || merging(1000, ticks)),
+    ("plan 1 tape of bars", || planning(1, Vec::new())),
     ("plan 100 tapes of bars", || planning(100, Vec::new())),
     ("plan 1000 tapes of bars", || planning(1000, Vec::new())),
     ("plan 1000 tapes of bars with 5m and 15m", || planning(1000, vec![5 * MINUTE, 15 * MINUTE])),

@@ -7,8 +7,8 @@ use crate::runs::end_of_run;
 use crate::tile::Tile;
 use std::ops::Range;
 
-/// Slots of equal length that cover a stretch of time, with the next free place of each.
-#[derive(Debug)]
+/// Slots of equal length that cover a stretch of time, with the next free place of each. Its memory is used again.
+#[derive(Debug, Default)]
 pub(crate) struct Slots {
     start_ns: i64,
     step_ns: u64,
@@ -40,28 +40,25 @@ impl Run {
 }
 
 impl Slots {
-    /// The slots that the lanes share, each row counted; `None` where there is no such grid, or where it would have more
-    /// slots than there are rows. Its step is the shortest step from a first row to a second one.
-    pub(crate) fn of(lanes: &[Lane<'_>]) -> Option<Self> {
-        let first_step = |lane: &Lane<'_>| match lane.stamps() {
-            [first, second, ..] => Some(second.abs_diff(*first)).filter(|&step_ns| step_ns > 0),
-            _ => None,
+    /// Becomes the slots that the lanes share, each row counted; false where there is no such grid, or where it would have
+    /// more slots than there are rows. Its step is the shortest step from a first row to a second one.
+    pub(crate) fn cover(&mut self, lanes: &[Lane<'_>]) -> bool {
+        let Some((start_ns, step_ns, slots)) = grid_of(lanes) else {
+            return false;
         };
-        let step_ns = lanes.iter().filter_map(first_step).min()?;
-        let (start_ns, end_ns) = ends(lanes)?;
-        let rows: usize = lanes.iter().map(Lane::rows).sum();
-        let slots = usize::try_from(end_ns.abs_diff(start_ns) / step_ns).ok()?.checked_add(1)?;
-        if slots > rows {
-            return None;
+        (self.start_ns, self.step_ns) = (start_ns, step_ns);
+        self.next.clear();
+        self.next.resize(slots, 0);
+        self.runs.clear();
+        self.of_lanes.clear();
+        if !lanes.iter().all(|lane| self.count(lane)) {
+            return false;
         }
-        let (next, runs, of_lanes) = (vec![0; slots], Vec::with_capacity(lanes.len()), Vec::with_capacity(lanes.len()));
-        let mut counted = Self { start_ns, step_ns, next, runs, of_lanes };
-        lanes.iter().all(|lane| counted.count(lane)).then_some(())?;
         let mut before = 0;
-        for count in &mut counted.next {
+        for count in &mut self.next {
             before += std::mem::replace(count, before);
         }
-        Some(counted)
+        true
     }
 
     /// Counts the rows of a lane; false where one lies off the grid.
@@ -121,7 +118,7 @@ impl Slots {
 
     /// Takes the next lanes: which of all places their rows get. The lanes before them have theirs.
     pub(crate) fn take(&mut self, lanes: Range<usize>, tile: &mut Tile) {
-        let Tile { next, stretches, sources } = tile;
+        let Tile { next, stretches, sources, .. } = tile;
         let runs = &self.runs[self.runs_of(&lanes)];
         next.clear();
         next.resize(self.next.len(), 0);
@@ -150,7 +147,21 @@ impl Slots {
                 *place = place.wrapping_add(1);
             });
         }
+        tile.find_pieces();
     }
+}
+
+/// Where the grid of lanes begins, its step and its slots; `None` where it would have more slots than there are rows.
+fn grid_of(lanes: &[Lane<'_>]) -> Option<(i64, u64, usize)> {
+    let first_step = |lane: &Lane<'_>| match lane.stamps() {
+        [first, second, ..] => Some(second.abs_diff(*first)).filter(|&step_ns| step_ns > 0),
+        _ => None,
+    };
+    let step_ns = lanes.iter().filter_map(first_step).min()?;
+    let (start_ns, end_ns) = ends(lanes)?;
+    let rows: usize = lanes.iter().map(Lane::rows).sum();
+    let slots = usize::try_from(end_ns.abs_diff(start_ns) / step_ns).ok()?.checked_add(1)?;
+    (slots <= rows).then_some((start_ns, step_ns, slots))
 }
 
 /// How many rows from the first on follow each other by as many steps as the second follows the first, and how many these
@@ -175,7 +186,10 @@ mod tests {
 
     /// The place of each row, lane after lane, of so many lanes at a time.
     fn places(lanes: &[Lane<'_>], at_a_time: usize) -> Option<Vec<u32>> {
-        let (mut slots, mut places, mut tile) = (Slots::of(lanes)?, Vec::new(), Tile::default());
+        let (mut slots, mut places, mut tile) = (Slots::default(), Vec::new(), Tile::default());
+        if !slots.cover(lanes) {
+            return None;
+        }
         for from in (0..lanes.len()).step_by(at_a_time) {
             slots.take(from..lanes.len().min(from + at_a_time), &mut tile);
             let mut own = vec![0; tile.sources.len()];

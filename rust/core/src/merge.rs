@@ -4,7 +4,6 @@
 //! Rows of others (quotes, trades) are dealt into short *buckets* of time, and each bucket is sorted, see `buckets.rs`.
 
 use crate::buckets::by_buckets;
-use crate::grid::Slots;
 use crate::room::Room;
 use crate::tiles::Tiles;
 use arrow_buffer::ScalarBuffer;
@@ -89,10 +88,7 @@ pub fn merge(lanes: &[Lane<'_>], room: &mut Room) -> Order {
     let (mut numbers, mut own_rows) = (room.column::<u32>(rows), room.column::<u32>(rows));
     let mut at_ns = room.column::<i64>(rows);
     let places = Places { lanes: numbers.values(), rows: own_rows.values(), at_ns: at_ns.values() };
-    match Slots::of(lanes) {
-        Some(slots) => Tiles::default().order(lanes, slots, places),
-        None => by_buckets(lanes, places),
-    }
+    put_in_order(lanes, places, &mut Tiles::default());
     let mut memory = Vec::with_capacity(3);
     let order =
         Order { lanes: numbers.done(&mut memory), rows: own_rows.done(&mut memory), at_ns: at_ns.done(&mut memory) };
@@ -100,9 +96,18 @@ pub fn merge(lanes: &[Lane<'_>], room: &mut Room) -> Order {
     order
 }
 
+fn put_in_order(lanes: &[Lane<'_>], places: Places<'_>, tiles: &mut Tiles) {
+    if tiles.are_on_grid(lanes) {
+        tiles.order(lanes, places);
+    } else {
+        by_buckets(lanes, places);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tiles::TILE_ROWS;
     use proptest::prelude::*;
 
     fn lanes<'a>(columns: &'a [Vec<i64>], lags: &[i64]) -> Vec<Lane<'a>> {
@@ -167,6 +172,23 @@ mod tests {
         let minutes = |tape: i64| (0..40).filter(move |minute| (minute * 7 + tape) % 11 > 0).map(|minute| minute * 60);
         let columns: Vec<Vec<i64>> = (0..1_000).map(|tape| minutes(tape).collect()).collect();
         assert_eq!(merge(&lanes(&columns, &[]), &mut Room::default()), sorted(&columns, &[]));
+    }
+
+    #[test]
+    fn long_stretches_of_one_tape_merge_like_a_stable_sort() {
+        let minutes = |from: i64, to: i64| (from..to).map(|minute| minute * 60).collect::<Vec<_>>();
+        for rows in [400, TILE_ROWS as i64] {
+            let (bars, late) = (minutes(1, rows), minutes(rows, 2 * rows));
+            let given = [
+                [bars.clone(), vec![60 * rows], vec![0]],
+                [late.clone(), bars.clone(), vec![]],
+                [bars.clone(), bars, late],
+            ];
+            for columns in given {
+                let (order, expected) = (merge(&lanes(&columns, &[]), &mut Room::default()), sorted(&columns, &[]));
+                assert!(order == expected, "{rows} rows");
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use crate::buckets::by_buckets;
 use crate::counts::Counts;
-use crate::grid::Slots;
 use crate::loaded::{Loaded, LoadedTape};
 use crate::merge::{Lane, Order, Places};
 use crate::room::{Column, Room};
@@ -93,8 +92,8 @@ pub(crate) struct Page<'a> {
 pub(crate) fn planned(loaded: &Loaded, lanes: &[Lane<'_>], place: u64, mut sheet: Sheet, tiles: &mut Tiles) -> Planned {
     let mut page = sheet.page();
     let tapes = &loaded.tapes;
-    let digest = if let Some(slots) = Slots::of(lanes) {
-        tiles.write_grid(tapes, lanes, slots, &mut page, place)
+    let digest = if tiles.are_on_grid(lanes) {
+        tiles.write_grid(tapes, lanes, &mut page, place)
     } else {
         by_buckets(lanes, Places { lanes: page.lanes, rows: page.rows, at_ns: page.at_ns });
         tiles.write_ordered(tapes, lanes, &mut page, place)
@@ -174,6 +173,15 @@ mod tests {
         let day = loaded(&tapes(&bars), Hours::Regular, &[5 * MINUTE]);
         assert!(lanes(&day).iter().map(Lane::rows).sum::<usize>() > TILE_ROWS, "one tile is not enough");
         check(&day)
+    }
+
+    #[test]
+    fn one_tape_alone_stands_beside_its_numbers_too() -> Result<(), TestCaseError> {
+        let many = |from: i64, to: i64| (from * 40..to * 40).map(|row| row / 40).collect::<Vec<_>>();
+        let (early, late) = (many(10, 14), many(14, 20));
+        check(&loaded(&tapes(&[(Kind::Trade, "A", &late)]), Hours::Regular, &[]))?;
+        let two = tapes(&[(Kind::Trade, "A", &late), (Kind::Trade, "B", &early), (Kind::Bar, "B", &[10, 11])]);
+        check(&loaded(&two, Hours::Regular, &[]))
     }
 
     #[test]

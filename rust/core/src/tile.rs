@@ -5,6 +5,8 @@ use std::ops::Range;
 
 /// A place among so many values needs no check. Most tiles of a grid have fewer rows, and most windows.
 const ROOMS: [usize; 2] = [1 << 15, 1 << 17];
+/// Rows are copied in stretches where these have so many at the mean.
+const PIECE_ROWS: usize = 64;
 
 /// Some lanes: where their rows stand among the events of all.
 #[derive(Debug, Default)]
@@ -15,6 +17,8 @@ pub(crate) struct Tile {
     pub(crate) stretches: Vec<Range<u32>>,
     /// For each of its events in order, which of its rows it is, as these stand lane after lane.
     pub(crate) sources: Vec<u32>,
+    /// The same as stretches of rows, where these are few and its events follow each other: mostly those of a tape alone.
+    pieces: Vec<Range<usize>>,
 }
 
 impl Tile {
@@ -32,6 +36,39 @@ impl Tile {
         self.sources.clear();
         let own = order_lanes.iter().zip(order_rows);
         self.sources.extend(own.map(|(&lane, &row)| first_sources[lane as usize].wrapping_add(row)));
+        self.find_pieces();
+    }
+
+    /// Looks whether its rows follow each other in long stretches. To be called when its sources are known.
+    pub(crate) fn find_pieces(&mut self) {
+        let Self { sources, pieces, stretches, .. } = self;
+        pieces.clear();
+        let pieces_max = if stretches.len() == 1 { sources.len() / PIECE_ROWS } else { 0 };
+        for &source in &*sources {
+            let source = source as usize;
+            if let Some(last) = pieces.last_mut().filter(|last| last.end == source) {
+                last.end += 1;
+            } else if pieces.len() < pieces_max {
+                pieces.push(source..source + 1);
+            } else {
+                return pieces.clear();
+            }
+        }
+    }
+
+    /// Whether [`Self::pieces`] tells of all its rows.
+    pub(crate) fn is_in_pieces(&self) -> bool {
+        !self.pieces.is_empty()
+    }
+
+    /// The stretches of rows that it consists of, each with the place of its first event; none where there are many.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let first = self.stretches.first().map_or(0, |stretch| stretch.start as usize);
+        self.pieces.iter().scan(first, |next, rows| {
+            let place = *next;
+            *next += rows.len();
+            Some((place, rows.clone()))
+        })
     }
 
     /// Its stretches of all events, each with the places of its rows.
@@ -46,8 +83,13 @@ impl Tile {
 
     /// Moves values that stand lane after lane to the places of their events.
     pub(crate) fn spread<T: Copy>(&self, values: &[T], events: &mut [T]) {
-        for (stretch, sources) in self.stretches() {
-            self.pick(values, sources, &mut events[stretch]);
+        for (place, rows) in self.pieces() {
+            events[place..][..rows.len()].copy_from_slice(&values[rows]);
+        }
+        if !self.is_in_pieces() {
+            for (stretch, sources) in self.stretches() {
+                self.pick(values, sources, &mut events[stretch]);
+            }
         }
     }
 
@@ -85,11 +127,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_long_stretches_of_rows_are_pieces() {
+        let pieces = |sources: &[u32], firsts: &[u32]| {
+            let stretches = firsts.iter().map(|&first| first..first + (sources.len() / firsts.len()) as u32);
+            let mut tile = Tile { sources: sources.to_vec(), stretches: stretches.collect(), ..Tile::default() };
+            tile.find_pieces();
+            tile.pieces().collect::<Vec<_>>()
+        };
+        let rows: Vec<u32> = (200..250).chain(0..200).collect();
+        assert_eq!(pieces(&rows, &[0]), [(0, 200..250), (50, 0..200)]);
+        assert_eq!(pieces(&rows, &[70]), [(70, 200..250), (120, 0..200)]);
+        assert_eq!(pieces(&rows, &[0, 150]), []);
+        assert_eq!(pieces(&rows[..100], &[0]), []);
+        assert_eq!(pieces(&(0..200).rev().collect::<Vec<_>>(), &[0]), []);
+        assert_eq!(pieces(&[], &[0]), []);
+    }
+
+    #[test]
     fn values_get_to_the_places_of_their_events_however_many_there_are() {
         for rows in [3, 3_000, 70_000, 200_000] {
             // Each second place belongs to others.
             let stretches = (0..rows).map(|row| 2 * row..2 * row + 1).collect();
-            let tile = Tile { next: Vec::new(), stretches, sources: (0..rows).rev().collect() };
+            let tile = Tile { stretches, sources: (0..rows).rev().collect(), ..Tile::default() };
             let (mut values, mut events) = (Vec::new(), vec![0; 2 * rows as usize]);
             make_room(&mut values, rows as usize);
             values.iter_mut().zip(1..=rows).for_each(|(value, row)| *value = row);

@@ -15,6 +15,7 @@ use std::ops::Range;
 /// Memory for tiles, used again for the next one. What lies in it stands tape after tape.
 #[derive(Debug, Default)]
 pub struct Tiles {
+    slots: Slots,
     tile: Tile,
     at_ns: Vec<i64>,
     ts_ns: Vec<i64>,
@@ -44,12 +45,17 @@ fn tiles(lanes: &[Lane<'_>]) -> impl Iterator<Item = Range<usize>> {
 }
 
 impl Tiles {
+    /// Whether the lanes share a grid. It is to be asked before they are written as such.
+    pub(crate) fn are_on_grid(&mut self, lanes: &[Lane<'_>]) -> bool {
+        self.slots.cover(lanes)
+    }
+
     /// Writes the order of all rows of lanes on a grid.
-    pub(crate) fn order(&mut self, lanes: &[Lane<'_>], mut slots: Slots, out: Places<'_>) {
+    pub(crate) fn order(&mut self, lanes: &[Lane<'_>], out: Places<'_>) {
         let Places { lanes: out_lanes, rows: out_rows, at_ns } = out;
-        slots.fill_times(at_ns);
+        self.slots.fill_times(at_ns);
         for own in tiles(lanes) {
-            slots.take(own.clone(), &mut self.tile);
+            self.slots.take(own.clone(), &mut self.tile);
             self.order_tile(own.start, &lanes[own], out_lanes, out_rows);
         }
     }
@@ -60,16 +66,15 @@ impl Tiles {
         &mut self,
         tapes: &[LoadedTape],
         lanes: &[Lane<'_>],
-        mut slots: Slots,
         page: &mut Page<'_>,
         place: u64,
     ) -> u64 {
-        slots.fill_times(page.at_ns);
+        self.slots.fill_times(page.at_ns);
         let mut digest = 0_u64;
         for own in tiles(lanes) {
-            slots.take(own.clone(), &mut self.tile);
+            self.slots.take(own.clone(), &mut self.tile);
             self.at_ns.resize(self.tile.sources.len(), 0);
-            slots.times(own.clone(), &mut self.at_ns);
+            self.slots.times(own.clone(), &mut self.at_ns);
             let (tapes, lanes) = (&tapes[own.clone()], &lanes[own.clone()]);
             self.order_tile(own.start, lanes, page.lanes, page.rows);
             digest = digest.wrapping_add(self.write_tile(tapes, lanes, page, place));
@@ -176,6 +181,11 @@ impl Tiles {
     }
 
     fn digest(&self, first: u64) -> u64 {
+        if self.tile.is_in_pieces() {
+            let placed =
+                |(place, rows): (usize, Range<usize>)| placed_sum(first.wrapping_add(place as u64), &self.hashes[rows]);
+            return self.tile.pieces().map(placed).fold(0, u64::wrapping_add);
+        }
         let (mut digest, mut some) = (0_u64, [0; SOME]);
         for (stretch, sources) in self.tile.stretches() {
             let places = (first.wrapping_add(stretch.start as u64)..).step_by(SOME);

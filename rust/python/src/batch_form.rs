@@ -1,6 +1,7 @@
 //! What all batches of a replay share: their schema, columns that hold one value, and what follows from the tapes' keys.
 
 use crate::batch::schema;
+use crate::batch_stream::BatchStream;
 use arrow_array::StringArray;
 use arrow_buffer::{ArrowNativeType, ScalarBuffer};
 use arrow_schema::Schema;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) struct BatchForm {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) schema: Arc<Schema>,
+    pub(crate) stream: BatchStream,
     /// The lock is held for a look, while keys are looked through that were not seen yet, and while a column is made.
     shared: Mutex<Shared>,
 }
@@ -31,7 +33,8 @@ struct Shared {
 impl BatchForm {
     pub(crate) fn new(kinds: Vec<Kind>) -> Self {
         let schema = Arc::new(schema(&kinds));
-        Self { kinds, schema, shared: Mutex::default() }
+        let stream = BatchStream::new(Arc::clone(&schema));
+        Self { kinds, schema, stream, shared: Mutex::default() }
     }
 
     /// What follows from the keys of a session's tapes, and columns of at least so many rows that hold one value.

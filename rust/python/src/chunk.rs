@@ -1,6 +1,5 @@
 //! `Chunk`: a stretch of planned events, taken one by one, instant by instant, or whole.
 
-use crate::arrow_out::handed_out;
 use crate::bar::{Bar, BarValues};
 use crate::batch_form::BatchForm;
 use crate::boundary::{SessionClose, SessionOpen};
@@ -61,7 +60,7 @@ impl Chunk {
             return Ok(None);
         }
         let batch = py.out(|| crate::batch::to_batch(form, &progress.window, events));
-        let batch = handed_out(py, batch)?;
+        let batch = form.stream.handed_out(py, batch)?;
         // A stop that came while the batch was made can't return before this: it needs the interpreter, which we hold.
         if progress.allowed() < end {
             return Ok(None);

@@ -9,6 +9,7 @@ mod arrow_out;
 mod bar;
 mod batch;
 mod batch_form;
+mod batch_stream;
 mod boundary;
 mod cells;
 mod chunk;
