@@ -7,6 +7,9 @@ use crate::runs::end_of_run;
 use crate::tile::Tile;
 use std::ops::Range;
 
+/// More slots for each row take longer than to sort the rows.
+const SLOTS_PER_ROW: usize = 2;
+
 /// Slots of equal length that cover a stretch of time, with the next free place of each. Its memory is used again.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
@@ -40,8 +43,8 @@ impl Run {
 }
 
 impl Slots {
-    /// Becomes the slots that the lanes share, each row counted; false where there is no such grid, or where it would have
-    /// more slots than there are rows. Its step is the shortest step from a first row to a second one.
+    /// Becomes the slots that the lanes share, each row counted; false where there is no such grid, or hardly a row in many
+    /// slots. Its step is the shortest step from a first row to a second one.
     pub(crate) fn cover(&mut self, lanes: &[Lane<'_>]) -> bool {
         let Some((start_ns, step_ns, slots)) = grid_of(lanes) else {
             return false;
@@ -120,23 +123,29 @@ impl Slots {
     pub(crate) fn take(&mut self, lanes: Range<usize>, tile: &mut Tile) {
         let Tile { next, stretches, sources, .. } = tile;
         let runs = &self.runs[self.runs_of(&lanes)];
-        next.clear();
-        next.resize(self.next.len(), 0);
-        for run in runs {
-            run.visit(next, |count| *count = count.wrapping_add(1));
-        }
         stretches.clear();
         let mut before = 0;
-        for (all, own) in self.next.iter_mut().zip(&mut *next) {
-            let rows = std::mem::replace(own, before);
-            let end = all.wrapping_add(rows);
-            match stretches.last_mut() {
-                Some(last) if last.end == *all => last.end = end,
-                _ if rows > 0 => stretches.push(*all..end),
-                _ => (),
+        if lanes.len() == self.of_lanes.len() {
+            next.clone_from(&self.next);
+            before = runs.iter().fold(0, |rows, run| rows + run.rows);
+            stretches.push(0..before);
+        } else {
+            next.clear();
+            next.resize(self.next.len(), 0);
+            for run in runs {
+                run.visit(next, |count| *count = count.wrapping_add(1));
             }
-            *all = end;
-            before = before.wrapping_add(rows);
+            for (all, own) in self.next.iter_mut().zip(&mut *next) {
+                let rows = std::mem::replace(own, before);
+                let end = all.wrapping_add(rows);
+                match stretches.last_mut() {
+                    Some(last) if last.end == *all => last.end = end,
+                    _ if rows > 0 => stretches.push(*all..end),
+                    _ => (),
+                }
+                *all = end;
+                before = before.wrapping_add(rows);
+            }
         }
         sources.resize(before as usize, 0);
         let mut source = 0;
@@ -151,7 +160,7 @@ impl Slots {
     }
 }
 
-/// Where the grid of lanes begins, its step and its slots; `None` where it would have more slots than there are rows.
+/// Where the grid of lanes begins, its step and its slots; `None` where these are too many for so few rows.
 fn grid_of(lanes: &[Lane<'_>]) -> Option<(i64, u64, usize)> {
     let first_step = |lane: &Lane<'_>| match lane.stamps() {
         [first, second, ..] => Some(second.abs_diff(*first)).filter(|&step_ns| step_ns > 0),
@@ -161,7 +170,7 @@ fn grid_of(lanes: &[Lane<'_>]) -> Option<(i64, u64, usize)> {
     let (start_ns, end_ns) = ends(lanes)?;
     let rows: usize = lanes.iter().map(Lane::rows).sum();
     let slots = usize::try_from(end_ns.abs_diff(start_ns) / step_ns).ok()?.checked_add(1)?;
-    (slots <= rows).then_some((start_ns, step_ns, slots))
+    (slots <= SLOTS_PER_ROW * rows).then_some((start_ns, step_ns, slots))
 }
 
 /// How many rows from the first on follow each other by as many steps as the second follows the first, and how many these
