@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "load_sessions"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "datetime_in", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "load_sessions"]
 
 @final
 class Bar:
@@ -1115,6 +1115,13 @@ def aggregate(tapes: Tapes, spans: SupportsGetItem[int, tuple[SupportsIndex, Sup
     Bars of longer intervals as record batches, interval by interval, and symbol by symbol.
 
     `spans`: (open, close) pairs, ns UTC, ascending. Raises `IntervalError` for an interval that does not fit.
+    """
+
+def datetime_in(ts_ns: SupportsIndex, zone: Any) -> Any:
+    """
+    An instant (ns UTC) as an aware datetime in a time zone, rounded down to the microsecond.
+
+    Raises `OverflowError` where no datetime can say it.
     """
 
 def end_visits(seconds: SupportsFloat | SupportsIndex) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
+from backtape import _core
+
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -29,4 +31,5 @@ def datetime_in(ts_ns: int, zone: datetime.tzinfo) -> datetime.datetime:
     Raises:
         OverflowError: no datetime can say it.
     """
-    return (_EPOCH + datetime.timedelta(microseconds=ts_ns // 1_000)).astimezone(zone)
+    found: datetime.datetime = _core.datetime_in(ts_ns, zone)
+    return found

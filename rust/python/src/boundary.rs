@@ -1,7 +1,7 @@
 //! `SessionOpen` and `SessionClose`: the edges of a trading day as events.
 
+use crate::instants::datetime_in;
 use crate::ledger::Ledger;
-use crate::tape_names::datetime_in;
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 

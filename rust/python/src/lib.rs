@@ -21,6 +21,7 @@ mod feeds;
 mod flags;
 mod freed_memory;
 mod handed;
+mod instants;
 mod interval;
 mod kernels;
 mod ledger;
@@ -58,6 +59,8 @@ mod _core {
     use crate::feeds::Feeds;
     #[pymodule_export]
     use crate::handed::HandedTables;
+    #[pymodule_export]
+    use crate::instants::datetime_in;
     #[pymodule_export]
     use crate::interval::{checked_name, parse};
     #[pymodule_export]

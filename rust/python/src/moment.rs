@@ -3,9 +3,9 @@
 use crate::chunk::event;
 use crate::columns::{Columns, Symbols};
 use crate::enter::Enter;
+use crate::instants::datetime_in;
 use crate::interval::interval_name;
 use crate::progress::Progress;
-use crate::tape_names::datetime_in;
 use arrow_buffer::ScalarBuffer;
 use backtape_core::gather::{gather, slice_or_empty};
 use backtape_core::key::Kind;

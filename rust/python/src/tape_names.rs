@@ -1,5 +1,6 @@
 //! What all events of one tape share: made once a session, referred to by each event.
 
+use crate::instants::datetime_in;
 use backtape_core::key::interval_name;
 use backtape_core::loaded::Loaded;
 use pyo3::prelude::*;
@@ -52,13 +53,4 @@ impl TapeNames {
     pub(crate) fn datetime<'py>(&self, py: Python<'py>, ts_ns: i64) -> PyResult<Bound<'py, PyAny>> {
         datetime_in(py, ts_ns, self.zone.bind(py))
     }
-}
-
-/// An instant as an aware datetime in a time zone, rounded down to the microsecond.
-pub(crate) fn datetime_in<'py>(py: Python<'py>, ts_ns: i64, zone: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let module = py.import("datetime")?;
-    let utc = module.getattr("timezone")?.getattr("utc")?;
-    let epoch = module.getattr("datetime")?.call1((1970, 1, 1, 0, 0, 0, 0, utc))?;
-    let since = module.getattr("timedelta")?.call1((0, 0, ts_ns.div_euclid(1000)))?;
-    epoch.call_method1("__add__", (since,))?.call_method1("astimezone", (zone,))
 }
