@@ -6,6 +6,8 @@ from datetime import date
 
 import backtape
 import exchange_days
+import numpy as np
+import pyarrow as pa
 import pytest
 import real_data
 from backtape.errors import BacktapeError, IntervalError, UnknownSymbolError
@@ -38,6 +40,33 @@ def test_history_of_some_sessions_holds_no_more_than_there_are() -> None:
     replay = backtape.replay(source, start=DAYS[0].label, end=DAYS[2].label, history=2)
     held = [len(replay.data["A"].history("1m")) for event in replay if isinstance(event, backtape.SessionOpen)]
     assert held == [0, 260, 520]
+
+
+def test_long_histories_of_many_symbols_asked_for_in_turns_are_those_of_each() -> None:
+    minutes, days = 1_440, 31
+    ts = 1_704_067_200_000_000_000 + np.arange(minutes * days) * MINUTE  # 2024-01-01
+    prices = {symbol: np.arange(len(ts)) + 1_000.0 * number for number, symbol in enumerate("ABCDEFGH", start=1)}
+    source = {
+        symbol: pa.table(
+            {
+                "ts": pa.array(ts).cast(pa.timestamp("ns", "UTC")),
+                **dict.fromkeys(("open", "high", "low", "close", "volume"), own),
+            }
+        )
+        for symbol, own in prices.items()
+    }
+    replay = backtape.replay(source, start="2024-01-31", end="2024-01-31", calendar="24/7", history=days - 1)
+    next(iter(replay))
+    assert len(replay.data["A"].history_sessions) == days - 1
+    before = minutes * (days - 1)
+    assert before * len(source) > 1 << 18, "more than are kept"
+    for _ in range(2):
+        for symbol, own in prices.items():
+            held = replay.data[symbol].history("1m")
+            assert held.close.tolist() == own[:before].tolist()
+            assert replay.data[symbol].history("1m").ts.tolist() == ts[:before].tolist()
+            one = replay.data[symbol].history("1m", session="2024-01-30")
+            assert one.close.tolist() == own[before - minutes : before].tolist()
 
 
 def test_each_reader_learns_what_changed_since_it_last_looked() -> None:

@@ -77,7 +77,10 @@ impl Columns {
     }
 
     /// Bars of several sessions behind each other, of one tape.
-    pub(crate) fn concat(tape: &LoadedTape, parts: &[Self]) -> Self {
+    pub(crate) fn concat(tape: &LoadedTape, mut parts: Vec<Self>) -> Self {
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
         let rows: Vec<Rows> = parts.iter().map(|part| part.rows.clone()).collect();
         let counted = |name| parts.iter().flat_map(|part| part.counted(name).to_vec()).collect();
         Self {

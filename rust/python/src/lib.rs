@@ -21,6 +21,7 @@ mod feeds;
 mod flags;
 mod freed_memory;
 mod handed;
+mod history;
 mod instants;
 mod interval;
 mod kernels;

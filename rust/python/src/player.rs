@@ -4,6 +4,7 @@ use crate::batch_form::BatchForm;
 use crate::chunk::Chunk;
 use crate::enter::Enter;
 use crate::errors::plain;
+use crate::history::History;
 use crate::ledger::Ledger;
 use crate::planner::Planner;
 use crate::progress::{Due, Progress, SessionFacts, Shared};
@@ -127,7 +128,7 @@ impl Player {
             _ => TapeNames::of_session(py, &loaded.loaded, self.zone.bind(py))?,
         };
         let reused = Reused::new(py, &names)?;
-        let history = history.iter().map(|session| Arc::clone(&session.get().loaded)).collect();
+        let history = History::new(history.iter().map(|session| Arc::clone(&session.get().loaded)).collect());
         let facts = Arc::new(SessionFacts {
             session: loaded.session.clone_ref(py),
             names,

@@ -2,6 +2,7 @@
 
 use crate::batch_form::Keys;
 use crate::flags::Flags;
+use crate::history::History;
 use crate::moment::Gathered;
 use crate::reused::Reused;
 use crate::tape_names::Names;
@@ -25,8 +26,8 @@ pub(crate) struct SessionFacts {
     pub(crate) names: Names,
     /// Events that are handed out again.
     pub(crate) reused: Reused,
-    /// Sessions before this one, oldest first.
-    pub(crate) history: Vec<Arc<Loaded>>,
+    /// The sessions before this one.
+    pub(crate) history: History,
     /// What follows from the keys of its tapes, once it is asked for.
     pub(crate) keys: OnceLock<Keys>,
 }

@@ -8,7 +8,7 @@ use crate::progress::{Progress, Shared};
 use crate::quote::{Quote, QuoteValues};
 use crate::reused::Event;
 use backtape_core::beside::known_bars;
-use backtape_core::key::{Kind, TapeKey};
+use backtape_core::key::Kind;
 use backtape_core::loaded::{Loaded, LoadedTape, SymbolTapes};
 use backtape_core::mark::{Mark, Slots};
 use backtape_core::metrics::Metrics;
@@ -153,15 +153,6 @@ impl SymbolData {
     }
 }
 
-/// The bars of a session that is over.
-fn whole_bars(loaded: &Loaded, key: &TapeKey) -> Option<Columns> {
-    let own = loaded.symbols.get(&key.symbol)?;
-    let tape = &loaded.tapes[*own.bars.get(&key.interval_ns)?];
-    let all = Mark::after(i64::MAX, loaded.tapes.len(), 0, true);
-    let known = known_bars(loaded, &all, own, key.interval_ns).map(|known| Columns::of_known(tape, known));
-    Some(known.unwrap_or_else(|| Columns::of_tape(tape, 0..tape.rows.len())))
-}
-
 fn interval_or_minute(py: Python<'_>, interval: Option<&str>) -> PyResult<i64> {
     interval.map_or(Ok(60_000_000_000), |interval| parse(py, interval))
 }
@@ -226,11 +217,8 @@ impl SymbolData {
         let Some(tape) = number.map(|number| look.tape(number)) else {
             return Ok(Columns::empty(Kind::Bar, interval_ns, &self.symbol));
         };
-        let key = &tape.key;
-        let is_asked = |loaded: &&Arc<Loaded>| session.is_none_or(|label| &**loaded.session.label() == label);
-        let sessions = look.progress.facts.history.iter().filter(is_asked);
-        let parts: Vec<Columns> = sessions.filter_map(|loaded| whole_bars(loaded, key)).collect();
-        Ok(Columns::concat(tape, &parts))
+        let history = &look.progress.facts.history;
+        Ok(session.map_or_else(|| history.bars(tape), |label| history.bars_of(tape, label)))
     }
 
     /// Labels of the sessions that `history` holds, oldest first.
@@ -238,7 +226,7 @@ impl SymbolData {
     fn history_sessions(&self) -> Vec<String> {
         let look = self.look();
         let label = |loaded: &Arc<Loaded>| loaded.session.label().to_string();
-        look.map_or_else(Vec::new, |look| look.progress.facts.history.iter().map(label).collect())
+        look.map_or_else(Vec::new, |look| look.progress.facts.history.sessions.iter().map(label).collect())
     }
 
     /// When the last row of the symbol was known, ns UTC; `None` before the first of the session.
