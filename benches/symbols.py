@@ -40,6 +40,11 @@ def _loop(tables: Tables) -> None:
         event.ts  # noqa: B018  # the read is what is timed, here and below
 
 
+def _times(tables: Tables) -> None:
+    for event in backtape.replay(tables):
+        event.time  # noqa: B018
+
+
 class _Reads(backtape.Strategy):
     def on_bar(self, bar: backtape.Bar) -> None:
         bar.close  # noqa: B018
@@ -63,6 +68,7 @@ def _batches(tables: Tables) -> None:
 
 SHAPES: Final[Mapping[str, Callable[[Tables], None]]] = {
     "`for event in replay`, `event.ts`": _loop,
+    "the same, `event.time`": _times,
     "`Strategy.on_bar`, `bar.close`": _hook,
     '`moments()`, `moment.bars["1m"].close`': _moments,
     "`batches()`": _batches,

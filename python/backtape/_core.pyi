@@ -1031,6 +1031,11 @@ class Tapes:
 
         `pieces`: place among the tables, symbol and source of each, in order.
         """
+    @property
+    def bytes(self, /) -> int:
+        """
+        Bytes of all rows.
+        """
     def copy(self, /) -> Tapes:
         """
         The same rows, to which others may be added.

@@ -67,7 +67,8 @@ class Loading:
 
     def first(self) -> Asked | None:
         """What is loaded first."""
-        return self._after(0, 1)
+        sessions = len(self._window.sessions)
+        return self._after(0, 1, are_at_hand=not len(self._streams) and self._loader.is_first_at_hand(sessions))
 
     def load(self, asked: Asked) -> Ready:
         """Return sessions ready to play: as many of those that were asked for as can be, the first at least."""

@@ -123,6 +123,10 @@ class SessionLoader:
             bytes_max = _AT_HAND[1]
         return max(1, min(len(before) * _GROWTH, sessions_max, bytes_max // max(before[-1].bytes, 1)))
 
+    def is_first_at_hand(self, sessions: int) -> bool:
+        """Whether who plays the first one of so many sessions loads it himself: where they are short ones of tables."""
+        return self._resident is not None and not self._is_alone and self._resident.bytes <= _AT_HAND[0] * sessions
+
     def are_at_hand(self, before: Sequence[LoadedSession]) -> bool:
         """Whether who plays the sessions after those that were before loads them himself: short ones of tables."""
         return self._resident is not None and not self._is_alone and before[-1].bytes <= _AT_HAND[0]

@@ -168,6 +168,11 @@ impl Tapes {
         Some((*first, *last))
     }
 
+    /// The memory of all rows.
+    pub fn bytes(&self) -> usize {
+        self.pieces.values().flatten().map(|piece| piece.checked.rows.bytes()).sum()
+    }
+
     /// The parts of the tapes within a span, in the order of their keys.
     ///
     /// # Errors

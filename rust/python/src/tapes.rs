@@ -238,4 +238,10 @@ impl Tapes {
     fn stamps(&self) -> Option<(i64, i64)> {
         self.lock().stamps()
     }
+
+    /// Bytes of all rows.
+    #[getter]
+    fn bytes(&self) -> usize {
+        self.lock().bytes()
+    }
 }
