@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Final, Literal
@@ -24,18 +24,21 @@ from backtape.normalise import (
     stamps_of,
 )
 from backtape.repositories.base import Piece
+from backtape.repositories.converted import all_converted
 from backtape.repositories.held import Held, HeldRun, add_pieces, columns_of, empty_tapes, name_of
 from backtape.repositories.kept import within
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""
 
-_Found = tuple[Kind | None, str | None, ArrowStreamable]
+_Said = tuple[Kind | None, str | None]
+"""Kind and symbol of a table, where its columns do not tell."""
+
+_Found = tuple[Kind | None, str | None, pa.Table]
 
 _Alike = tuple[Kind | None]
 """What tables of one named symbol each have in common that may be of one schema: their kind, where it is named."""
 
-_FRAME_ROWS_WORTH_THREADS: Final = 100_000
 _I64_MIN: Final = -(2**63)
 _BARS_TELLING: Final = 20
 """So few bars may all stand on a coarser grid by chance."""
@@ -68,7 +71,7 @@ class MemoryRepository:
         self._lone_symbol = lone_symbol
         # There may be thousands of tables, and each look at one costs more than its rows: those of one schema are
         # converted and looked at together.
-        runs = groupby(_tables(source), _alike)
+        runs = groupby(((*said, table) for said, table in all_converted(_tables(source))), _alike)
         self._held = [held for alike, run in runs for held in self._hold_run(alike, list(run))]
         self._tapes: tuple[TapeInfo, ...] | None = None
         self._checked: tuple[object, Tapes] | None = None
@@ -166,8 +169,8 @@ class MemoryRepository:
 
     def _hold_run(self, alike: _Alike | None, run: list[_Found]) -> Iterator[Held | HeldRun]:
         """Tables that follow each other."""
-        tables = [table for _, _, table in run if isinstance(table, pa.Table)] if alike is not None else []
-        if alike is None or not tables:
+        tables = [table for _, _, table in run]
+        if alike is None:
             yield from (self._hold(*one) for one in run)
             return
         try:
@@ -218,9 +221,8 @@ class MemoryRepository:
         rows_min = 0 if self._declared_ns in (None, MINUTE_NS) else _BARS_TELLING
         return kind != "bar" or (not falls and rows > rows_min and mostly_minutes(minutes, rows - 1))
 
-    def _hold(self, kind: Kind | None, symbol: str | None, table: ArrowStreamable) -> Held:
+    def _hold(self, kind: Kind | None, symbol: str | None, rows: pa.Table) -> Held:
         source = name_of(symbol, kind)
-        rows = table if isinstance(table, pa.Table) else _converted(table)
         told, symbol_column, ts_column = self._schemas.look_up(rows.schema)
         kind = kind or told
         if kind is None:
@@ -261,13 +263,6 @@ def _by_word(rows: pa.Table) -> pa.Table:
     return rows.set_column(place, "symbol", symbols.cast(pa.string()).dictionary_encode())
 
 
-def _converted(table: ArrowStreamable) -> pa.Table:
-    """A table as one of pyarrow. To start its threads for a short frame of pandas takes longer than to do without."""
-    is_pandas = type(table).__module__.partition(".")[0] == "pandas"
-    is_short = is_pandas and isinstance(table, Sized) and len(table) < _FRAME_ROWS_WORTH_THREADS
-    return pa.table(table, nthreads=1 if is_short else None)
-
-
 class _Schemas:
     """What the schemas of tables tell. Tables of many symbols share one, so the last is kept."""
 
@@ -290,36 +285,36 @@ class _Schemas:
         return normalise(own, kind, interval_ns=MINUTE_NS if kind == "bar" else 0, shape=self._shape, source=source)
 
 
-def _tables(source: Tables) -> Iterator[_Found]:
-    """(kind, symbol, table) of every table of a source; None where that is told by the columns."""
+def _tables(source: Tables) -> Iterator[tuple[_Said, ArrowStreamable]]:
+    """Every table of a source, with kind and symbol; None where that is told by the columns."""
     if is_streamable(source):
-        yield None, None, source
+        yield (None, None), source
     elif isinstance(source, Mapping):
         are_kinds = (_is_kind(word) for word in source if isinstance(word, str))
         if next(are_kinds, False) and all(are_kinds):
             for word, tables in source.items():
                 kind = kind_of(word)
-                for _, symbol, table in _tables(_checked(tables)):
-                    yield kind, symbol, table
+                for (_, symbol), table in _tables(_checked(tables)):
+                    yield (kind, symbol), table
         else:
             for symbol, rows in source.items():
                 if not is_streamable(rows):
                     raise _unknown(rows)
-                yield None, symbol, rows
+                yield (None, symbol), rows
     elif isinstance(source, str | bytes):
         raise _unknown(source)
     elif isinstance(source, Iterable):
         for table in source:
             if not is_streamable(table):
                 raise _unknown(table)
-            yield None, None, table
+            yield (None, None), table
     else:
         raise _unknown(source)
 
 
 def _alike(found: _Found) -> _Alike | None:
-    kind, symbol, table = found
-    return (kind,) if symbol is not None and isinstance(table, pa.Table) else None
+    kind, symbol, _ = found
+    return (kind,) if symbol is not None else None
 
 
 def _checked(tables: object) -> Tables:
