@@ -14,8 +14,8 @@ from backtape.arrow_types import ArrowStreamable
 _Said = TypeVar("_Said")
 
 _ROWS_WORTH_THREADS: Final = 100_000
-_SHORT_ROWS: Final = 4_096
-"""To convert so many rows of a frame takes less than all that pandas and pyarrow do before and after."""
+_SHORT_ROWS: Final = 32_768
+"""To copy so many rows of a frame takes less than all that pandas and pyarrow do for a frame before and after."""
 _COPIED_ROWS_MAX: Final = 1 << 22
 """Rows of frames that are copied to be converted together, about 200 MB."""
 
