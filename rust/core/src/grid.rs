@@ -170,7 +170,8 @@ fn grid_of(lanes: &[Lane<'_>]) -> Option<(i64, u64, usize)> {
     let (start_ns, end_ns) = ends(lanes)?;
     let rows: usize = lanes.iter().map(Lane::rows).sum();
     let slots = usize::try_from(end_ns.abs_diff(start_ns) / step_ns).ok()?.checked_add(1)?;
-    (slots <= SLOTS_PER_ROW * rows).then_some((start_ns, step_ns, slots))
+    let are_worth_it = slots <= SLOTS_PER_ROW * rows && u32::try_from(slots).is_ok();
+    are_worth_it.then_some((start_ns, step_ns, slots))
 }
 
 /// How many rows from the first on follow each other by as many steps as the second follows the first, and how many these
