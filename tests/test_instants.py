@@ -63,6 +63,33 @@ def test_a_datetime_is_what_the_zone_says_whatever_was_asked_before(name: str, t
         assert fields(instants.datetime_in(ts_ns, zone)) == fields(said(ts_ns, zone)), ts_ns
 
 
+class Counting(datetime.tzinfo):
+    """Five hours behind; counts how often it is asked."""
+
+    asked = 0
+
+    def utcoffset(self, _when: datetime.datetime | None) -> datetime.timedelta:
+        self.asked += 1
+        return datetime.timedelta(hours=-5)
+
+    def dst(self, _when: datetime.datetime | None) -> datetime.timedelta:
+        return datetime.timedelta(0)
+
+    def tzname(self, _when: datetime.datetime | None) -> str:
+        return "five hours behind"
+
+
+def test_a_zone_is_asked_a_few_times_an_hour_and_once_an_instant() -> None:
+    zone, second_ns = Counting(), 1_000_000_000
+    found = [instants.datetime_in(second * second_ns, zone) for second in range(3_600) for _ in range(3)]
+    assert 0 < zone.asked < 20
+    assert found[0] is found[1] is found[2]
+    assert [(when.hour, when.minute) for when in found[::900]] == [(19, minute) for minute in range(0, 60, 5)]
+    for hour in range(1, 25):
+        instants.datetime_in(hour * HOUR_NS, zone)
+    assert zone.asked < 20 + 24 * 6
+
+
 def test_zones_that_take_turns_do_not_mix() -> None:
     zones = [ZoneInfo(name) for name in ZONES]
     for minute in range(200):

@@ -7,7 +7,7 @@ use crate::runs::end_of_run;
 use crate::tile::Tile;
 use std::ops::Range;
 
-/// More slots for each row take longer than to sort the rows.
+/// Rows that lie sparser than one in so many slots are sorted instead.
 const SLOTS_PER_ROW: usize = 2;
 
 /// Slots of equal length that cover a stretch of time, with the next free place of each. Its memory is used again.
