@@ -43,8 +43,8 @@ impl Run {
 }
 
 impl Slots {
-    /// Becomes the slots that the lanes share, each row counted; false where there is no such grid, or hardly a row in many
-    /// slots. Its step is the shortest step from a first row to a second one.
+    /// Becomes the slots that the lanes share, each row counted; false where there is no such grid, or where they
+    /// lie too sparse. Its step is the shortest step from a first row to a second one.
     pub(crate) fn cover(&mut self, lanes: &[Lane<'_>]) -> bool {
         let Some((start_ns, step_ns, slots)) = grid_of(lanes) else {
             return false;

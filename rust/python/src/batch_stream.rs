@@ -37,7 +37,8 @@ impl BatchStream {
         let ready = ready.map_or_else(|| self.opened(py), Ok)?;
         *locked(&ready.next.0) = Some(batch);
         let handed = ready.reader.bind(py).call_method0(intern!(py, "read_next_batch"))?;
-        *locked(&self.ready) = Some(ready);
+        let others = locked(&self.ready).replace(ready);
+        drop(others);
         Ok(handed)
     }
 

@@ -35,7 +35,8 @@ struct Hour {
 #[pyfunction]
 pub(crate) fn datetime_in<'py>(py: Python<'py>, ts_ns: i64, zone: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let at_us = ts_ns.div_euclid(1_000);
-    let before = recent().take().filter(|before| before.zone.is(zone));
+    let before = recent().take(); // what is let go of may run Python code, and not under the lock
+    let before = before.filter(|before| before.zone.is(zone));
     let (datetime, hour) = match before {
         Some(before) if before.at_us == at_us => (before.datetime.into_bound(py), before.hour),
         Some(Recent { hour: Some(hour), .. }) if hour.holds(at_us) => (hour.datetime(at_us, zone)?, Some(hour)),
@@ -46,7 +47,9 @@ pub(crate) fn datetime_in<'py>(py: Python<'py>, ts_ns: i64, zone: &Bound<'py, Py
             (datetime, hour)
         }
     };
-    *recent() = Some(Recent { zone: zone.clone().unbind(), at_us, datetime: datetime.clone().unbind(), hour });
+    let now = Recent { zone: zone.clone().unbind(), at_us, datetime: datetime.clone().unbind(), hour };
+    let others = recent().replace(now);
+    drop(others);
     Ok(datetime)
 }
 
