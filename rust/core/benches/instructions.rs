@@ -21,23 +21,28 @@ type Kernel = (u64, Box<dyn FnMut()>);
 /// The name of a kernel, and what makes it ready.
 type Named = (&'static str, fn() -> Kernel);
 
-const KERNELS: [Named; 15] = [
+const KERNELS: [Named; 17] = [
     ("check bars", || checking(Kind::Bar)),
     ("check quotes", || checking(Kind::Quote)),
     ("check trades", || checking(Kind::Trade)),
-    ("load 100 tapes of bars", || loading(100, Vec::new())),
-    ("load 100 tapes of bars, derive 5m", || loading(100, vec![5 * MINUTE])),
+    ("load 100 tapes of bars", || loading(100, minutes, Vec::new())),
+    ("load 100 tapes of bars, a third missing", || loading(100, scattered, Vec::new())),
+    ("load 100 tapes of bars, derive 5m", || loading(100, minutes, vec![5 * MINUTE])),
     ("merge 100 tapes of bars", || merging(100, minutes)),
     ("merge 1000 tapes of bars", || merging(1000, minutes)),
     ("merge 100 tapes of trades", || merging(100, ticks)),
     ("merge 1000 tapes of trades", || merging(1000, ticks)),
-    ("plan 1 tape of bars", || planning(1, Vec::new())),
-    ("plan 100 tapes of bars", || planning(100, Vec::new())),
-    ("plan 1000 tapes of bars", || planning(1000, Vec::new())),
-    ("plan 1000 tapes of bars with 5m and 15m", || planning(1000, vec![5 * MINUTE, 15 * MINUTE])),
-    ("plan 100 tapes of bars with 5m", || planning(100, vec![5 * MINUTE])),
+    ("plan 1 tape of bars", || planning(1, minutes, Vec::new())),
+    ("plan 100 tapes of bars", || planning(100, minutes, Vec::new())),
+    ("plan 100 tapes of bars, a third missing", || planning(100, scattered, Vec::new())),
+    ("plan 1000 tapes of bars", || planning(1000, minutes, Vec::new())),
+    ("plan 1000 tapes of bars with 5m and 15m", || planning(1000, minutes, vec![5 * MINUTE, 15 * MINUTE])),
+    ("plan 100 tapes of bars with 5m", || planning(100, minutes, vec![5 * MINUTE])),
     ("derive 5m and gaps", deriving),
 ];
+
+/// The stamps of a tape.
+type Stamps = fn(&mut Steps) -> Vec<i64>;
 
 /// A small generator of its own, so that every run sees the same stamps.
 struct Steps(u64);
@@ -49,9 +54,19 @@ impl Steps {
     }
 }
 
-/// Minute stamps with one in fifty missing.
+/// Minute stamps with one in so many missing.
+fn minutes_but(one_in: u64, steps: &mut Steps) -> Vec<i64> {
+    (0..MINUTES).filter(|_| steps.next(one_in) > 0).map(|minute| minute * MINUTE).collect()
+}
+
+/// Minute stamps with few holes.
 fn minutes(steps: &mut Steps) -> Vec<i64> {
-    (0..MINUTES).filter(|_| steps.next(50) > 0).map(|minute| minute * MINUTE).collect()
+    minutes_but(50, steps)
+}
+
+/// Minute stamps with many holes.
+fn scattered(steps: &mut Steps) -> Vec<i64> {
+    minutes_but(3, steps)
 }
 
 /// As many stamps at random over a day.
@@ -98,22 +113,22 @@ fn settings(derived_ns: Vec<i64>) -> Settings {
     }
 }
 
-fn bars(tapes: usize) -> (u64, Tapes) {
+fn bars(tapes: usize, stamps: Stamps) -> (u64, Tapes) {
     let (mut steps, mut collected, mut rows) = (Steps(7), Tapes::default(), 0);
     for symbol in 0..tapes {
-        let stamps = minutes(&mut steps);
+        let stamps = stamps(&mut steps);
         rows += stamps.len() as u64;
         collected.insert(&key(Kind::Bar, symbol), &"bench".into(), checked(Kind::Bar, symbol, stamps));
     }
     (rows, collected)
 }
 
-fn loading(tapes: usize, derived_ns: Vec<i64>) -> Kernel {
-    let ((rows, collected), settings) = (bars(tapes), settings(derived_ns));
+fn loading(tapes: usize, stamps: Stamps, derived_ns: Vec<i64>) -> Kernel {
+    let ((rows, collected), settings) = (bars(tapes, stamps), settings(derived_ns));
     (rows, Box::new(move || drop(black_box(Loaded::new(day(), &collected, &settings).expect("clean rows")))))
 }
 
-fn merging(tapes: usize, stamps: fn(&mut Steps) -> Vec<i64>) -> Kernel {
+fn merging(tapes: usize, stamps: Stamps) -> Kernel {
     let mut steps = Steps(7);
     let columns: Vec<Vec<i64>> = (0..tapes).map(|_| stamps(&mut steps)).collect();
     let rows = columns.iter().map(|column| column.len() as u64).sum();
@@ -127,8 +142,8 @@ fn merging(tapes: usize, stamps: fn(&mut Steps) -> Vec<i64>) -> Kernel {
 }
 
 /// Hours, order, ledger and digest of a session, without handing anything out. Longer bars count as rows.
-fn planning(tapes: usize, derived_ns: Vec<i64>) -> Kernel {
-    let loaded = Arc::new(Loaded::new(day(), &bars(tapes).1, &settings(derived_ns)).expect("clean rows"));
+fn planning(tapes: usize, stamps: Stamps, derived_ns: Vec<i64>) -> Kernel {
+    let loaded = Arc::new(Loaded::new(day(), &bars(tapes, stamps).1, &settings(derived_ns)).expect("clean rows"));
     let rows = loaded.tapes.iter().map(|tape| tape.rows.len() as u64).sum();
     let mut room = Room::default();
     let run = move || {

@@ -89,10 +89,17 @@ pub fn slots_present(ts_ns: &[i64], spans: &[Span], interval_ns: i64, until_ns: 
 /// The gaps as they are known at `until_ns`: cut after the last slot that is due. `gaps` are of one tape, in time order.
 pub fn gaps_until(gaps: &[Gap], interval_ns: i64, until_ns: i64) -> Vec<Gap> {
     let due = |whole: &Gap| {
+        // Hardly a gap is cut, and a multiplication tells which ones are not.
+        let passed_ns = until_ns.abs_diff(whole.span.start_ns());
+        if whole.slots.checked_mul(interval_ns.unsigned_abs()).is_some_and(|length_ns| length_ns <= passed_ns) {
+            return Some(*whole);
+        }
         let slots = slots_due(whole.span.start_ns(), interval_ns, until_ns).min(whole.slots);
         gap(whole.span, 0, slots, interval_ns)
     };
-    gaps.iter().take_while(|gap| gap.span.start_ns() < until_ns).filter_map(due).collect()
+    let mut known = Vec::with_capacity(gaps.len());
+    known.extend(gaps.iter().take_while(|gap| gap.span.start_ns() < until_ns).filter_map(due));
+    known
 }
 
 /// Slots present of slots expected, in percent; 100.0 before the first is due.

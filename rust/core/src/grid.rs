@@ -2,8 +2,9 @@
 //! rows get the places that follow those of the slots before. Nothing is compared, and of a tape without holes hardly a
 //! stamp is looked at.
 
+use crate::divisor::Divisor;
 use crate::merge::{Lane, ends};
-use crate::runs::end_of_run;
+use crate::runs::{end_of_run, has_many_holes};
 use crate::tile::Tile;
 use std::ops::Range;
 
@@ -15,45 +16,55 @@ const SLOTS_PER_ROW: usize = 2;
 pub(crate) struct Slots {
     start_ns: i64,
     step_ns: u64,
+    divisor: Divisor,
     next: Vec<u32>,
     /// Rows that follow each other without a hole, lane after lane.
     runs: Vec<Run>,
     /// The runs of each lane.
     of_lanes: Vec<Range<u32>>,
+    /// The slots of rows that are listed.
+    listed: Vec<u32>,
 }
 
-/// Rows of a lane, each so many slots after the one before.
+/// Rows of a lane, each so many slots after the one before. Of a lane with many holes all rows are one run, and the slot of
+/// each is listed: a walk from hole to hole would branch where no processor can foresee it.
 #[derive(Debug, Clone, Copy)]
 struct Run {
+    /// The first row's; where they are listed, its place in the list.
     slot: u32,
     rows: u32,
     stride: u32,
 }
 
+/// The stride of rows whose slots are listed.
+const LISTED: u32 = 0;
+
 impl Run {
     /// Visits what belongs to the slot of each row.
-    fn visit(self, slots: &mut [u32], mut visit: impl FnMut(&mut u32)) {
+    fn visit(self, listed: &[u32], slots: &mut [u32], mut visit: impl FnMut(&mut u32)) {
         let (slot, rows) = (self.slot as usize, self.rows as usize);
-        if self.stride == 1 {
-            slots[slot..slot + rows].iter_mut().for_each(visit);
-        } else {
-            (slot..).step_by(self.stride as usize).take(rows).for_each(|slot| visit(&mut slots[slot]));
+        match self.stride {
+            1 => slots[slot..slot + rows].iter_mut().for_each(visit),
+            LISTED => listed[slot..slot + rows].iter().for_each(|&slot| visit(&mut slots[slot as usize])),
+            stride => (slot..).step_by(stride as usize).take(rows).for_each(|slot| visit(&mut slots[slot])),
         }
     }
 }
 
 impl Slots {
     /// Becomes the slots that the lanes share, each row counted; false where there is no such grid, or where they
-    /// lie too sparse. Its step is the shortest step from a first row to a second one.
+    /// lie too sparse. Its step is the shortest one of a lane.
     pub(crate) fn cover(&mut self, lanes: &[Lane<'_>]) -> bool {
         let Some((start_ns, step_ns, slots)) = grid_of(lanes) else {
             return false;
         };
         (self.start_ns, self.step_ns) = (start_ns, step_ns);
+        self.divisor = Divisor::new(step_ns);
         self.next.clear();
         self.next.resize(slots, 0);
         self.runs.clear();
         self.of_lanes.clear();
+        self.listed.clear();
         if !lanes.iter().all(|lane| self.count(lane)) {
             return false;
         }
@@ -64,28 +75,60 @@ impl Slots {
         true
     }
 
+    /// How many slots.
+    pub(crate) const fn len(&self) -> usize {
+        self.next.len()
+    }
+
     /// Counts the rows of a lane; false where one lies off the grid.
     fn count(&mut self, lane: &Lane<'_>) -> bool {
-        let first_run = self.runs.len() as u32;
+        let first_run = self.runs.len();
+        let are_scattered = step_of(lane).is_some_and(|step_ns| has_many_holes(lane.stamps(), step_ns));
+        let are_on_grid = if are_scattered { self.list(lane) } else { self.find_runs(lane) };
+        if !are_on_grid {
+            return false;
+        }
+        for run in &self.runs[first_run..] {
+            run.visit(&self.listed, &mut self.next, |count| *count = count.wrapping_add(1));
+        }
+        self.of_lanes.push(first_run as u32..self.runs.len() as u32);
+        true
+    }
+
+    fn find_runs(&mut self, lane: &Lane<'_>) -> bool {
         let mut left = lane.stamps();
         while let Some(&first_ns) = left.first() {
-            let offset_ns = first_ns.wrapping_add(lane.lag_ns).wrapping_sub(self.start_ns).cast_unsigned();
-            if !offset_ns.is_multiple_of(self.step_ns) {
+            let slot = self.divisor.quotient(self.offset_ns(lane, first_ns));
+            if !self.divisor.is_quotient(slot) {
                 return false;
             }
-            let slot = (offset_ns / self.step_ns) as usize;
             let (rows, stride) = if lane.step_ns.cast_unsigned() == self.step_ns {
                 (end_of_run(left, 0, lane.step_ns), 1)
             } else {
                 run_of_any(left, self.step_ns)
             };
-            let run = Run { slot: slot as u32, rows: rows as u32, stride };
-            run.visit(&mut self.next, |count| *count = count.wrapping_add(1));
-            self.runs.push(run);
+            self.runs.push(Run { slot: slot as u32, rows: rows as u32, stride });
             left = &left[rows..];
         }
-        self.of_lanes.push(first_run..self.runs.len() as u32);
         true
+    }
+
+    fn list(&mut self, lane: &Lane<'_>) -> bool {
+        let (first, mut highest) = (self.listed.len(), 0);
+        let mut listed = std::mem::take(&mut self.listed);
+        listed.extend(lane.stamps().iter().map(|&ts_ns| {
+            let slot = self.divisor.quotient(self.offset_ns(lane, ts_ns));
+            highest = slot.max(highest);
+            slot as u32
+        }));
+        self.listed = listed;
+        self.runs.push(Run { slot: first as u32, rows: lane.rows() as u32, stride: LISTED });
+        self.divisor.is_quotient(highest)
+    }
+
+    /// How long after the first slot a row is known.
+    const fn offset_ns(&self, lane: &Lane<'_>, ts_ns: i64) -> u64 {
+        ts_ns.wrapping_add(lane.lag_ns).wrapping_sub(self.start_ns).cast_unsigned()
     }
 
     fn time(&self, slot: usize) -> i64 {
@@ -108,12 +151,17 @@ impl Slots {
     /// Writes when the rows of some lanes are known, lane after lane.
     pub(crate) fn times(&self, lanes: Range<usize>, mut at_ns: &mut [i64]) {
         for run in &self.runs[self.runs_of(&lanes)] {
-            let mut next_ns = self.time(run.slot as usize);
-            let step_ns = self.step_ns.cast_signed().wrapping_mul(run.stride.into());
             let (own, after) = at_ns.split_at_mut(run.rows as usize);
-            for at_ns in own {
-                *at_ns = next_ns;
-                next_ns = next_ns.wrapping_add(step_ns);
+            if run.stride == LISTED {
+                let slots = &self.listed[run.slot as usize..];
+                own.iter_mut().zip(slots).for_each(|(at_ns, &slot)| *at_ns = self.time(slot as usize));
+            } else {
+                let mut next_ns = self.time(run.slot as usize);
+                let step_ns = self.step_ns.cast_signed().wrapping_mul(run.stride.into());
+                for at_ns in own {
+                    *at_ns = next_ns;
+                    next_ns = next_ns.wrapping_add(step_ns);
+                }
             }
             at_ns = after;
         }
@@ -133,7 +181,7 @@ impl Slots {
             next.clear();
             next.resize(self.next.len(), 0);
             for run in runs {
-                run.visit(next, |count| *count = count.wrapping_add(1));
+                run.visit(&self.listed, next, |count| *count = count.wrapping_add(1));
             }
             for (all, own) in self.next.iter_mut().zip(&mut *next) {
                 let rows = std::mem::replace(own, before);
@@ -150,7 +198,7 @@ impl Slots {
         sources.resize(before as usize, 0);
         let mut source = 0;
         for run in runs {
-            run.visit(next, |place| {
+            run.visit(&self.listed, next, |place| {
                 sources[*place as usize] = source;
                 source = source.wrapping_add(1);
                 *place = place.wrapping_add(1);
@@ -160,13 +208,16 @@ impl Slots {
     }
 }
 
+/// The step of a lane, or where none is known that from its first row to the second.
+fn step_of(lane: &Lane<'_>) -> Option<u64> {
+    let first_step = || lane.stamps().get(..2).map(|pair| pair[1].abs_diff(pair[0]));
+    let step_ns = if lane.step_ns > 0 { Some(lane.step_ns.unsigned_abs()) } else { first_step() };
+    step_ns.filter(|&step_ns| step_ns > 0)
+}
+
 /// Where the grid of lanes begins, its step and its slots; `None` where these are too many for so few rows.
 fn grid_of(lanes: &[Lane<'_>]) -> Option<(i64, u64, usize)> {
-    let first_step = |lane: &Lane<'_>| match lane.stamps() {
-        [first, second, ..] => Some(second.abs_diff(*first)).filter(|&step_ns| step_ns > 0),
-        _ => None,
-    };
-    let step_ns = lanes.iter().filter_map(first_step).min()?;
+    let step_ns = lanes.iter().filter(|lane| lane.rows() > 1).filter_map(step_of).min()?;
     let (start_ns, end_ns) = ends(lanes)?;
     let rows: usize = lanes.iter().map(Lane::rows).sum();
     let slots = usize::try_from(end_ns.abs_diff(start_ns) / step_ns).ok()?.checked_add(1)?;

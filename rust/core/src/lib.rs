@@ -11,6 +11,7 @@ mod cuts;
 pub mod derive;
 mod derived_tapes;
 pub mod digest;
+mod divisor;
 pub mod error;
 mod event_hashes;
 pub mod fills;

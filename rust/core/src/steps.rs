@@ -1,6 +1,8 @@
 //! Steps from stamp to stamp, many at a time: most bars follow each other by one interval, and then no stamp needs a closer
 //! look.
 
+use crate::divisor::Divisor;
+
 /// So many steps are looked at together.
 const BLOCK: usize = 32;
 
@@ -42,8 +44,7 @@ pub struct Steps {
 
 /// What the steps from stamp to stamp are like, beside `step_ns`.
 pub fn steps(ts_ns: &[i64], step_ns: i64) -> Steps {
-    // A division costs more than all other looks at a stamp together.
-    let is_whole = |ns: i64| ns == step_ns || ns.cast_unsigned().is_multiple_of(step_ns.cast_unsigned());
+    let divisor = Divisor::new(step_ns.cast_unsigned());
     let starts_on_grid = ts_ns.first().is_none_or(|first| first % step_ns == 0);
     let mut told = Steps { equal: 0, falls: false, on_grid: starts_on_grid };
     for block in blocks(ts_ns) {
@@ -55,7 +56,7 @@ pub fn steps(ts_ns: &[i64], step_ns: i64) -> Steps {
             let step = ts.wrapping_sub(before);
             told.equal += usize::from(step == step_ns);
             told.falls |= ts < before;
-            told.on_grid &= before < ts && is_whole(step);
+            told.on_grid &= (before < ts) & divisor.divides(step.cast_unsigned());
         }
     }
     told

@@ -29,14 +29,18 @@ const SOME: usize = 512;
 /// About so many rows make a tile of a grid.
 pub(crate) const TILE_ROWS: usize = 16_384;
 
+/// Where a tile would have fewer rows in a slot, all lanes are one: it would write to many places, a few rows each.
+const ROWS_OF_SLOT: usize = 8;
+
 /// Which lanes make each tile: those that follow each other, as far as their rows are few enough.
-fn tiles(lanes: &[Lane<'_>]) -> impl Iterator<Item = Range<usize>> {
+fn tiles<'a>(lanes: &'a [Lane<'_>], slots: usize) -> impl Iterator<Item = Range<usize>> + 'a {
+    let rows_max = if slots * ROWS_OF_SLOT <= TILE_ROWS { TILE_ROWS } else { usize::MAX };
     let mut next = 0;
     std::iter::from_fn(move || {
         let first = next;
         let mut rows = lanes.get(first)?.rows();
         next += 1;
-        while let Some(lane) = lanes.get(next).filter(|lane| rows + lane.rows() <= TILE_ROWS) {
+        while let Some(lane) = lanes.get(next).filter(|lane| rows + lane.rows() <= rows_max) {
             rows += lane.rows();
             next += 1;
         }
@@ -54,7 +58,7 @@ impl Tiles {
     pub(crate) fn order(&mut self, lanes: &[Lane<'_>], out: Places<'_>) {
         let Places { lanes: out_lanes, rows: out_rows, at_ns } = out;
         self.slots.fill_times(at_ns);
-        for own in tiles(lanes) {
+        for own in tiles(lanes, self.slots.len()) {
             self.slots.take(own.clone(), &mut self.tile);
             self.order_tile(own.start, &lanes[own], out_lanes, out_rows);
         }
@@ -71,7 +75,7 @@ impl Tiles {
     ) -> u64 {
         self.slots.fill_times(page.at_ns);
         let mut digest = 0_u64;
-        for own in tiles(lanes) {
+        for own in tiles(lanes, self.slots.len()) {
             self.slots.take(own.clone(), &mut self.tile);
             self.at_ns.resize(self.tile.sources.len(), 0);
             self.slots.times(own.clone(), &mut self.at_ns);
