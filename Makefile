@@ -98,6 +98,7 @@ bench: $(BENCHERS) $(if $(QUICK),,$(NAUTILUS)/.made) ## ours, the peers, the lim
 	$(BIN)/python benches/jobs.py $(if $(QUICK),--quick,--write)
 	$(BIN)/python benches/shares.py $(if $(QUICK),--quick,--write)
 	$(BIN)/python benches/symbols.py $(if $(QUICK),--quick,--write)
+	$(BIN)/python benches/holes.py $(if $(QUICK),--quick,--write)
 	$(BIN)/python benches/sources.py $(if $(QUICK),--quick,--write)
 	$(BIN)/python benches/cores.py $(if $(QUICK),--quick,--write)
 	$(BIN)/python benches/memory.py $(if $(QUICK),--quick,--write)
