@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 import pytest
+from backtape._core import interval_of_stamps
 from backtape.arrow_types import ArrowStreamable
 from backtape.errors import BacktapeError, ConfigError, DataError, NaiveTimeError, RepositoryError, SchemaError
 from backtape.model import TapeInfo
-from backtape.normalise import NUMBERS, STAMP_TYPE, Shape, interval_of_stamps, kind_of_columns, normalise
+from backtape.normalise import NUMBERS, STAMP_TYPE, Shape, kind_of_columns, normalise
 from backtape.repositories import Piece, Repository, inspect, open as open_store
 from hypothesis import given, strategies as st
 from oracles import MINUTE, SECOND

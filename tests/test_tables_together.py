@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import backtape
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from backtape._core import HandedTables
 from backtape.errors import NaiveTimeError, RepositoryError, SchemaError
@@ -115,6 +117,29 @@ def test_a_table_without_rows_or_of_other_bars_stands_beside_the_others() -> Non
     intervals = dict(zip(events["symbol"].to_pylist(), events["interval_ns"].to_pylist(), strict=True))
     assert (intervals["S008"], intervals["S009"], "S007" in intervals) == (1_000_000_000, MINUTE_NS, False)
     assert len(events) == 30 * (COUNT - 1) + 2
+
+
+@pytest.mark.parametrize("label", ["start", "end"])
+def test_tables_of_several_intervals_and_with_holes_are_what_each_is_alone(label: Literal["start", "end"]) -> None:
+    chance = np.random.default_rng(7)
+
+    def table(number: int) -> pa.Table:
+        step_ns = 1_000_000_000 if number % 3 == 0 else MINUTE_NS
+        steps = chance.integers(1, 6, 30) if number % 3 == 1 else np.full(30, 1)
+        ends = OPEN_NS + step_ns * steps.cumsum()
+        stamps = ends if label == "end" else ends - step_ns
+        return bars(number).set_column(0, "ts", pa.array(stamps).cast(UTC))
+
+    tables = {f"S{number:03}": table(number) for number in range(COUNT)}
+    both = ("1s", "1m")
+    events = backtape.replay(tables, interval=both, label=label).to_arrow()
+    for symbol in ("S003", "S004", "S005", "S069"):
+        alone = backtape.replay({symbol: tables[symbol]}, interval=both, label=label).to_arrow()
+        own = events.filter(pc.equal(events["symbol"], symbol))
+        assert own.select(["available_at", "ts", "interval_ns", "close"]) == alone.drop_null().select(
+            ["available_at", "ts", "interval_ns", "close"]
+        )
+        assert own["available_at"].equals(tables[symbol]["ts"]) is (label == "end")
 
 
 def test_of_many_tables_the_one_at_fault_is_named() -> None:

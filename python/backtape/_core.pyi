@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "datetime_in", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "load_sessions"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "datetime_in", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "interval_of_stamps", "load_sessions"]
 
 @final
 class Bar:
@@ -415,8 +415,8 @@ class HandedTables:
         """
     def stamp_facts(self, /) -> list[tuple[int, int, int, int, bool] | None]:
         """
-        What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, of bars how many steps
-        between them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
+        What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, the interval of bars
+        that they tell (0 ns for other kinds), and whether one falls. `None` for a table without rows, or with nulls among its stamps.
         """
 
 @final
@@ -1167,6 +1167,15 @@ def interval_ns(interval: str) -> int:
     300000000000
 
     Raises `IntervalError` for another form, zero, or longer than a day.
+    """
+
+def interval_of_stamps(ts_ns: Incomplete) -> int:
+    """
+    Tells the interval of bars, in ns, from their stamps (int64 ns, any order, of any number of symbols).
+
+    Fewer than half of the steps between stamps are whole minutes: 1s. Else 1m, unless there are 20 such steps or more and
+    all of them are multiples of something longer (5m, 15m, ...): then that. A lone stamp is 1m on a whole minute, else 1s.
+    Other intervals than these cannot be told from stamps; declare them.
     """
 
 def load_sessions(sessions: SupportsGetItem[int, tuple[Any, SupportsIndex | None, SupportsIndex | None]], tapes: Tapes, *, hours: str, grace_ns: SupportsIndex, derived_ns: SupportsGetItem[int, SupportsIndex], on_bad_rows: str, flat_ns: SupportsIndex = 0, late_fills: bool = False) -> list[LoadedSession]:

@@ -16,7 +16,6 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -39,41 +38,7 @@ _CANONICAL: Final[dict[Kind, pa.Schema]] = {
 }
 _PRICES: Final = frozenset({"open", "high", "low", "close", "bid", "ask", "price"})
 MINUTE_NS: Final = 60_000_000_000
-_SECOND_NS: Final = 1_000_000_000
-_DAY_NS: Final = 86_400_000_000_000
-_STEPS_TELLING: Final = 20
 _STAMP_MAX: Final = 2**63 - 1
-
-
-def interval_of_stamps(ts_ns: np.ndarray) -> int:
-    """Tell the interval of bars, in ns, from their stamps (int64 ns, any order, of any number of symbols).
-
-    Fewer than half of the steps between stamps are whole minutes: 1s. Else 1m, unless there are 20 such steps or more
-    and all of them are multiples of something longer (5m, 15m, ...): then that. A lone stamp is 1m on a whole minute,
-    else 1s. Other intervals than these cannot be told from stamps; declare them.
-    """
-    steps = ts_ns[1:] - ts_ns[:-1]
-    if len(steps) and steps.min() < 0:
-        steps = np.diff(np.sort(ts_ns))
-        steps = steps[steps > 0]
-    # A step of one minute tells it all: nothing longer can divide it. Most tables are full of them.
-    if mostly_minutes(int(np.count_nonzero(steps == MINUTE_NS)), len(steps)):
-        return MINUTE_NS
-    steps = steps[steps > 0]
-    if len(steps) == 0:
-        return MINUTE_NS if len(ts_ns) == 0 or ts_ns[0] % MINUTE_NS == 0 else _SECOND_NS
-    minutes = steps[steps % MINUTE_NS == 0]
-    if 2 * len(minutes) < len(steps):
-        return _SECOND_NS
-    if len(minutes) < _STEPS_TELLING:
-        return MINUTE_NS
-    common = int(np.gcd.reduce(minutes))
-    return common if common <= _DAY_NS else MINUTE_NS
-
-
-def mostly_minutes(minutes: int, steps: int) -> bool:
-    """Whether stamps are those of 1m bars for sure: so many of the steps between them are one minute."""
-    return minutes > 0 and steps <= 2 * minutes
 
 
 def _is_canonical(schema: pa.Schema, kind: Kind) -> bool:

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.fs as fs
 import pyarrow.ipc as ipc
 
+from backtape._core import interval_of_stamps
 from backtape.arrow_types import stamps_ns
 from backtape.errors import DataError, RepositoryError
 from backtape.model import Kind
-from backtape.normalise import Shape, column_of, interval_of_stamps, stamps_of
+from backtape.normalise import Shape, column_of, stamps_of
 from backtape.repositories.base import blaming
 from backtape.repositories.blocks import BlockRepository
 from backtape.repositories.layout import Said, said_by

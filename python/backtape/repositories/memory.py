@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import pyarrow as pa
 
-from backtape._core import HandedTables, Tapes
+from backtape._core import HandedTables, Tapes, interval_of_stamps
 from backtape.arrow_types import ArrowStreamable, is_streamable, positions_ns, stamps_ns
 from backtape.errors import ConfigError, DataError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
@@ -17,9 +17,7 @@ from backtape.normalise import (
     MINUTE_NS,
     Shape,
     column_of,
-    interval_of_stamps,
     kind_of_columns,
-    mostly_minutes,
     normalise,
     stamps_of,
 )
@@ -187,23 +185,28 @@ class MemoryRepository:
     def _hold_together(
         self, kind: Kind, run: list[_Found], tables: list[pa.Table], whole: pa.Table
     ) -> Iterator[Held | HeldRun]:
-        """Tables of one schema and one named symbol each, as far as their bars are of 1m."""
+        """Tables of one schema and one named symbol each, as far as their stamps never fall; by interval."""
         handed = self._handed(kind, tables, whole)
-        facts = handed.stamp_facts() if handed is not None else []
-        fitting = {place: told for place, told in enumerate(facts) if told is not None and self._fits(kind, *told[2:])}
         symbols = [symbol for _, symbol, _ in run if symbol is not None]
-        if handed is not None and fitting:
+        if handed is None:
+            yield from (self._hold(kind, symbol, table) for symbol, table in zip(symbols, tables, strict=True))
+            return
+        by_interval: dict[int, dict[int, tuple[int, int]]] = {}
+        for place, told in enumerate(handed.stamp_facts()):
+            if told is not None and (interval_ns := self._fitting_ns(kind, *told[2:])) is not None:
+                by_interval.setdefault(interval_ns, {})[place] = told[:2]
+        for interval_ns, fitting in by_interval.items():
             yield HeldRun(
                 kind,
-                MINUTE_NS if kind == "bar" else 0,
+                interval_ns,
                 [symbols[place] for place in fitting],
                 [tables[place] for place in fitting],
                 handed,
                 list(fitting),
-                (min(told[0] for told in fitting.values()), max(told[1] for told in fitting.values())),
+                (min(low for low, _ in fitting.values()), max(high for _, high in fitting.values())),
                 partial(self._schemas.canonical, kind),
             )
-        for place in sorted(set(range(len(run))).difference(fitting)):
+        for place in sorted(set(range(len(run))).difference(*by_interval.values())):
             yield self._hold(kind, symbols[place], tables[place])
 
     def _handed(self, kind: Kind, tables: list[pa.Table], whole: pa.Table) -> HandedTables | None:
@@ -216,10 +219,14 @@ class MemoryRepository:
         except (DataError, pa.ArrowException):
             return None
 
-    def _fits(self, kind: Kind, rows: int, minutes: int, falls: bool) -> bool:
-        """Whether stamps need no closer look: those of bars must leave no doubt that they are minutes."""
-        rows_min = 0 if self._declared_ns in (None, MINUTE_NS) else _BARS_TELLING
-        return kind != "bar" or (not falls and rows > rows_min and mostly_minutes(minutes, rows - 1))
+    def _fitting_ns(self, kind: Kind, rows: int, told_ns: int, falls: bool) -> int | None:
+        """The interval of a table whose stamps need no closer look, 0 where it has no bars. `canonical` has taken all
+        bars for those of 1m, which matters where they are stamped at their end.
+        """
+        if kind != "bar":
+            return 0
+        interval_ns = self._or_declared(told_ns, rows)
+        return None if falls or (self._shape.label == "end" and interval_ns != MINUTE_NS) else interval_ns
 
     def _hold(self, kind: Kind | None, symbol: str | None, rows: pa.Table) -> Held:
         source = name_of(symbol, kind)
@@ -249,10 +256,12 @@ class MemoryRepository:
             return 0
         told = stamps_of(rows[ts_column], ts_column, shape=self._shape, shift_ns=0, source=source)
         stamps = stamps_ns(told.drop_null() if told.null_count else told)
-        told_ns = interval_of_stamps(stamps)
-        if self._declared_ns is not None and told_ns > self._declared_ns and len(stamps) <= _BARS_TELLING:
-            return self._declared_ns
-        return told_ns
+        return self._or_declared(interval_of_stamps(stamps), len(stamps))
+
+    def _or_declared(self, told_ns: int, rows: int) -> int:
+        """The interval that stamps tell, or the one that was declared where they are too few to tell."""
+        declared_ns = self._declared_ns
+        return declared_ns if declared_ns is not None and told_ns > declared_ns and rows <= _BARS_TELLING else told_ns
 
 
 def _by_word(rows: pa.Table) -> pa.Table:

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
+from backtape._core import interval_of_stamps
 from backtape.arrow_types import Footer, footer_of, positions_by_group, stamps_ns
 from backtape.errors import DataError, SchemaError
 from backtape.model import Kind, TapeInfo
-from backtape.normalise import Shape, column_of, columns_of, interval_of_stamps, kind_of_columns, normalise, stamps_of
+from backtape.normalise import Shape, column_of, columns_of, kind_of_columns, normalise, stamps_of
 from backtape.repositories.base import Asked, Piece, blaming
 from backtape.repositories.files import FileRepository
 from backtape.repositories.kept import Kept, within
@@ -36,7 +37,7 @@ class ParquetRepository(FileRepository):
     says so; else the disagreement is an error.
 
     Without a folder by kind the columns tell the kind. Where no name tells the interval of bars, the smallest common
-    step between stamps in a few files does, for the whole store: 1s or 1m (`backtape.normalise.interval_of_stamps` has
+    step between stamps in a few files does, for the whole store: 1s or 1m (`backtape._core.interval_of_stamps` has
     the rule). A store that has both tells by names.
 
     Dates in names tell which files to open: a file of a day may hold rows from the day before to the day after. If a

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backtape._core import interval_of_stamps
 from backtape.arrow_types import ArrowStreamable, stamps_ns
 from backtape.errors import ConfigError, DataError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, interval_ns as interval_ns_of
-from backtape.normalise import NUMBERS, Shape, interval_of_stamps, normalise, stamps_of
+from backtape.normalise import NUMBERS, Shape, normalise, stamps_of
 from backtape.repositories import sql_query
 from backtape.repositories.base import Inspection, KindSummary, Piece
 from backtape.repositories.sql_address import Address

@@ -20,6 +20,7 @@ pub mod gaps;
 pub mod gather;
 mod grid;
 pub mod growing;
+pub mod interval;
 pub mod key;
 pub mod label;
 pub mod late;

@@ -10,9 +10,11 @@ use arrow_array::{Array, ArrayRef, new_empty_array};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use arrow_select::concat::concat;
 use backtape_core::check::{RawRows, RowNumbers};
+use backtape_core::interval::told_interval;
 use backtape_core::key::Kind;
-use backtape_core::steps::{ascend, steps};
+use backtape_core::steps::ascend;
 use backtape_engine::threads::in_halves;
+use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use pyo3_arrow::PyArrayReader;
 use pyo3_arrow::ffi::ArrayReader;
@@ -52,9 +54,9 @@ struct Stamps {
     ordered_ns: Option<i64>,
 }
 
-/// Of a column of stamps: the lowest, the highest, how many there are, of bars how many steps between them are one minute,
-/// and whether one falls.
-type StampFacts = (i64, i64, usize, usize, bool);
+/// Of a column of stamps: the lowest, the highest, how many there are, the interval of bars that they tell, and whether one
+/// falls.
+type StampFacts = (i64, i64, usize, i64, bool);
 
 #[pymethods]
 impl HandedTables {
@@ -74,8 +76,8 @@ impl HandedTables {
         Ok(Self { kind, tables, stamps: OnceLock::new() })
     }
 
-    /// What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, of bars how many steps
-    /// between them are one minute, and whether one falls. `None` for a table without rows, or with nulls among its stamps.
+    /// What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, the interval of bars
+    /// that they tell (0 ns for other kinds), and whether one falls. `None` for a table without rows, or with nulls among its stamps.
     fn stamp_facts(&self, py: Python<'_>) -> Vec<Option<StampFacts>> {
         let told = |some: &[RawRows]| some.iter().map(|table| stamps(self.kind, &table.ts_ns)).collect();
         let told = || in_halves(&self.tables, |table| table.ts_ns.0.len(), told);
@@ -131,6 +133,17 @@ fn values<T: ArrowPrimitiveType>(piece: &ArrayRef) -> Values<T::Native> {
     (piece.values().clone(), piece.nulls().cloned())
 }
 
+/// Tells the interval of bars, in ns, from their stamps (int64 ns, any order, of any number of symbols).
+///
+/// Fewer than half of the steps between stamps are whole minutes: 1s. Else 1m, unless there are 20 such steps or more and
+/// all of them are multiples of something longer (5m, 15m, ...): then that. A lone stamp is 1m on a whole minute, else 1s.
+/// Other intervals than these cannot be told from stamps; declare them.
+#[pyfunction]
+pub(crate) fn interval_of_stamps(ts_ns: PyReadonlyArray1<'_, i64>) -> i64 {
+    let told = |ts_ns: &[i64]| told_interval(ts_ns).0;
+    ts_ns.as_slice().map_or_else(|_| told(&ts_ns.as_array().to_vec()), told)
+}
+
 /// A stream that is taken so many rows at a time.
 struct Pieces {
     stream: Box<dyn ArrayReader + Send>,
@@ -159,13 +172,12 @@ impl Pieces {
 }
 
 fn stamps(kind: Kind, (ts_ns, nulls): &Values<i64>) -> Option<Stamps> {
-    const MINUTE_NS: i64 = 60_000_000_000;
     if nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0) {
         return None;
     }
-    let (minutes, falls, ordered_ns) = if kind == Kind::Bar {
-        let told = steps(ts_ns, MINUTE_NS);
-        (told.equal, told.falls, told.on_grid.then_some(MINUTE_NS))
+    let (interval_ns, falls, ordered_ns) = if kind == Kind::Bar {
+        let (interval_ns, like) = told_interval(ts_ns);
+        (interval_ns, like.falls, like.on_grid.then_some(interval_ns))
     } else {
         let ascend = ascend(ts_ns);
         (0, !ascend, ascend.then_some(0))
@@ -173,5 +185,5 @@ fn stamps(kind: Kind, (ts_ns, nulls): &Values<i64>) -> Option<Stamps> {
     let (first, last) = (*ts_ns.first()?, *ts_ns.last()?);
     let bounds = || ts_ns.iter().fold((i64::MAX, i64::MIN), |(low, high), &ts| (low.min(ts), high.max(ts)));
     let (lowest_ns, highest_ns) = if falls { bounds() } else { (first, last) };
-    Some(Stamps { facts: (lowest_ns, highest_ns, ts_ns.len(), minutes, falls), ordered_ns })
+    Some(Stamps { facts: (lowest_ns, highest_ns, ts_ns.len(), interval_ns, falls), ordered_ns })
 }

@@ -59,7 +59,7 @@ mod _core {
     #[pymodule_export]
     use crate::feeds::Feeds;
     #[pymodule_export]
-    use crate::handed::HandedTables;
+    use crate::handed::{HandedTables, interval_of_stamps};
     #[pymodule_export]
     use crate::instants::datetime_in;
     #[pymodule_export]
