@@ -24,14 +24,14 @@ pub enum RowNumbers {
     /// One after the other from this one on.
     From(u64),
     /// One number for each row.
-    Each(Vec<u64>),
+    Each(ScalarBuffer<u32>),
 }
 
 impl RowNumbers {
     fn of(&self, row: usize) -> u64 {
         match self {
             Self::From(first) => first + row as u64,
-            Self::Each(numbers) => numbers[row],
+            Self::Each(numbers) => numbers[row].into(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Arrow to rows by symbol, without a copy where each symbol's rows stand together.
 
+use crate::dealt::dealt;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, TimestampNanosecondType, UInt32Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
@@ -43,36 +44,12 @@ fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch, Un
     }
 }
 
-/// The rows of one symbol.
-pub(crate) enum Own {
-    There(RawRows),
-    /// So many rows among those of other symbols. To copy them is left to who needs them, which may be several threads.
-    Among(Arc<Columns>, Vec<u32>),
-}
-
-impl Own {
-    /// How many they are.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::There(rows) => rows.ts_ns.0.len(),
-            Self::Among(_, places) => places.len(),
-        }
-    }
-
-    pub(crate) fn rows(&self) -> RawRows {
-        match self {
-            Self::There(rows) => rows.clone(),
-            Self::Among(columns, places) => columns.taken(places),
-        }
-    }
-}
-
 /// The rows of a stream by symbol. Where each symbol's rows stand together, only those that lie in more than one batch of
 /// the stream are copied.
 pub(crate) fn read_by_symbol(
     reader: Box<dyn RecordBatchReader + Send>,
     kind: Kind,
-) -> Result<Vec<(Arc<str>, Own)>, Unreadable> {
+) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
     let schema: SchemaRef = reader.schema();
     let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
     if batches.len() < 2 {
@@ -102,7 +79,7 @@ pub(crate) fn read_by_symbol(
     let rows = runs.into_iter().map(|run| {
         let numbers = RowNumbers::From(before);
         before += run.parts.iter().map(|&(_, _, len)| len as u64).sum::<u64>();
-        Ok((Arc::clone(&run.symbol), Own::There(run.rows(&columns, &raw, numbers)?)))
+        Ok((Arc::clone(&run.symbol), run.rows(&columns, &raw, numbers)?))
     });
     rows.collect()
 }
@@ -131,7 +108,7 @@ impl Run {
 }
 
 /// Some rows of a batch, without a copy.
-fn part_of(raw: &RawRows, from: usize, len: usize, numbers: RowNumbers) -> RawRows {
+pub(crate) fn part_of(raw: &RawRows, from: usize, len: usize, numbers: RowNumbers) -> RawRows {
     fn part<T: ArrowNativeType>((values, nulls): &Values<T>, from: usize, len: usize) -> Values<T> {
         (values.slice(from, len), nulls.as_ref().map(|nulls| nulls.slice(from, len)))
     }
@@ -145,7 +122,7 @@ pub(crate) fn rows_alone(batch: &RecordBatch, kind: Kind) -> Result<RawRows, Unr
 }
 
 /// The rows of a batch by symbol.
-fn by_symbol(batch: &RecordBatch, kind: Kind) -> Result<Vec<(Arc<str>, Own)>, Unreadable> {
+fn by_symbol(batch: &RecordBatch, kind: Kind) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
     let columns = Columns::of(batch, kind)?;
     let (ids, names) = symbol_ids(column(batch, "symbol", "string")?)?;
     let mut seen = vec![false; names.len()];
@@ -155,20 +132,14 @@ fn by_symbol(batch: &RecordBatch, kind: Kind) -> Result<Vec<(Arc<str>, Own)>, Un
         let slices = runs().map(|run| {
             let slice = part_of(&raw, from, run.len(), RowNumbers::From(from as u64));
             from += run.len();
-            (Arc::clone(&names[run[0] as usize]), Own::There(slice))
+            (Arc::clone(&names[run[0] as usize]), slice)
         });
         return Ok(slices.collect());
     }
-    let mut counts = vec![0; names.len()];
-    ids.iter().for_each(|&id| counts[id as usize] += 1);
-    let mut places: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
-    (0..).zip(ids.iter()).for_each(|(place, &id)| places[id as usize].push(place));
-    let columns = Arc::new(columns);
-    let own = names.into_iter().zip(places).filter(|(_, places)| !places.is_empty());
-    Ok(own.map(|(symbol, places)| (symbol, Own::Among(Arc::clone(&columns), places))).collect())
+    Ok(dealt(&columns.rows(RowNumbers::From(0)), &ids, names))
 }
 
-pub(crate) struct Columns {
+struct Columns {
     ts: ArrayRef,
     values: Vec<ArrayRef>,
 }
@@ -207,22 +178,6 @@ impl Columns {
         Self {
             ts: self.ts.slice(from, len),
             values: self.values.iter().map(|column| column.slice(from, len)).collect(),
-        }
-    }
-
-    /// The rows of some places.
-    fn taken(&self, places: &[u32]) -> RawRows {
-        fn part<T: ArrowNativeType>((values, nulls): Values<T>, places: &[u32]) -> Values<T> {
-            let part = places.iter().map(|&place| values[place as usize]).collect();
-            let nulls = nulls.map(|nulls| places.iter().map(|&place| nulls.is_valid(place as usize)).collect());
-            (part, nulls)
-        }
-        let all = self.rows(RowNumbers::From(0));
-        RawRows {
-            ordered_ns: None,
-            numbers: RowNumbers::Each(places.iter().map(|&place| u64::from(place)).collect()),
-            ts_ns: part(all.ts_ns, places),
-            values: all.values.into_iter().map(|column| part(column, places)).collect(),
         }
     }
 

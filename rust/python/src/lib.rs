@@ -14,6 +14,7 @@ mod boundary;
 mod cells;
 mod chunk;
 mod columns;
+mod dealt;
 mod enter;
 mod errors;
 mod fed_input;

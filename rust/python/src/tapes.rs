@@ -1,6 +1,6 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{Own, Unreadable, read_all, read_by_symbol, rows_alone};
+use crate::arrow_in::{Unreadable, read_all, read_by_symbol, rows_alone};
 use crate::enter::Enter;
 use crate::errors::{plain, raise, to_python};
 use crate::freed_memory;
@@ -132,16 +132,16 @@ impl Tapes {
         let added = py.out(|| {
             let rows = match symbol {
                 None => read_by_symbol(reader, kind),
-                Some(symbol) => read_all(reader)
-                    .and_then(|batch| rows_alone(&batch, kind))
-                    .map(|rows| vec![(symbol.into(), Own::There(rows))]),
+                Some(symbol) => {
+                    read_all(reader).and_then(|batch| rows_alone(&batch, kind)).map(|rows| vec![(symbol.into(), rows)])
+                }
             };
             let checked = check_all(
                 &rows.map_err(Fault::Stream)?,
-                |(_, own)| own.len(),
+                |(_, own)| own.ts_ns.0.len(),
                 |(symbol, own)| {
                     let key = TapeKey { kind, interval_ns, symbol: Arc::clone(symbol) };
-                    let checked = check_piece(&key, &source_name, own.rows(), on_bad)?;
+                    let checked = check_piece(&key, &source_name, own.clone(), on_bad)?;
                     Ok((key, Arc::clone(&source_name), checked))
                 },
             );
