@@ -123,10 +123,21 @@ def test_what_is_missing_in_a_frame_is_an_error_that_names_it() -> None:
 
 def test_columns_twice_columns_of_two_levels_and_single_columns_are_errors() -> None:
     twice = {symbol: pd.concat([frame, frame["close"]], axis=1) for symbol, frame in frames("as they are").items()}
-    with pytest.raises(ValueError, match="Duplicate column names"):
+    with pytest.raises(DataError, match=r"table of S00 .*Duplicate column names"):
         backtape.replay(twice)
     levels = {symbol: pd.concat({"a": frame}, axis=1) for symbol, frame in frames("as they are").items()}
     with pytest.raises(SchemaError, match="S00"):
         backtape.replay(levels)
-    with pytest.raises(pa.ArrowInvalid, match="non-struct type double"):
+    with pytest.raises(DataError, match=r"table of S00 .*non-struct type double"):
         backtape.replay({symbol: frame["close"] for symbol, frame in frames("as they are").items()})
+
+
+def test_what_cannot_be_converted_is_named_with_its_type() -> None:
+    frame = bars(0)
+    twice = frame.set_axis([*frame.columns[:-1], "close"], axis=1)
+    odd = frame.assign(close=frame["close"].astype(object).where(frame.index != frame.index[3], "n/a"))
+    for bad, why in ((twice, "Duplicate column names"), (odd, "'n/a'.*column close"), (frame["close"], "double")):
+        pattern = rf"table of S1 \({type(bad).__name__}\) cannot be read as an Arrow table: .*{why}"
+        with pytest.raises(DataError, match=pattern) as told:
+            backtape.replay({"S0": frame, "S1": bad})
+        assert told.value.source == "table of S1"

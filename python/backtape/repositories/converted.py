@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from typing import Any, Final, NamedTuple, Protocol, TypeGuard, TypeVar
 
 import pyarrow as pa
 
 from backtape.arrow_types import ArrowStreamable
+from backtape.errors import DataError
 
 _Said = TypeVar("_Said")
 
@@ -56,10 +57,15 @@ class _Form(NamedTuple):
         return None
 
 
-def all_converted(found: Iterable[tuple[_Said, ArrowStreamable]]) -> Iterator[tuple[_Said, pa.Table]]:
-    """Tables as those of pyarrow, each with what is said of it, in their order.
+def all_converted(
+    found: Iterable[tuple[_Said, ArrowStreamable]], name: Callable[[_Said], str]
+) -> Iterator[tuple[_Said, pa.Table]]:
+    """Tables as those of pyarrow, each with what is said of it, in their order. `name`: what one is called in messages.
 
     Short frames of pandas that follow each other and are of one form are converted together: there may be thousands.
+
+    Raises:
+        DataError: what is given cannot be converted, such as a Series, or a frame with two columns of one name.
     """
     left = _COPIED_ROWS_MAX
     for form, run in groupby(found, lambda one: _Form.of(one[1])):
@@ -69,13 +75,21 @@ def all_converted(found: Iterable[tuple[_Said, ArrowStreamable]]) -> Iterator[tu
             left -= sum(map(len, together))
             yield from zip(said, _converted_together(together, form), strict=False)
             said, tables = said[len(together) :], tables[len(together) :]
-        yield from zip(said, map(_converted, tables), strict=True)
+        for own, table in zip(said, tables, strict=True):
+            yield own, table if isinstance(table, pa.Table) else _blaming(table, name(own))
+
+
+def _blaming(table: ArrowStreamable, source: str) -> pa.Table:
+    try:
+        return _converted(table)
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        why = "; ".join(map(str, error.args))
+        message = f"{source} ({type(table).__name__}) cannot be read as an Arrow table: {why}"
+        raise DataError(message, source=source) from error
 
 
 def _converted(table: ArrowStreamable) -> pa.Table:
     """A table as one of pyarrow. To start its threads for a short frame of pandas takes longer than to do without."""
-    if isinstance(table, pa.Table):
-        return table
     is_short = _is_frame(table) and len(table) < _ROWS_WORTH_THREADS
     return pa.table(table, nthreads=1 if is_short else None)
 

@@ -69,7 +69,8 @@ class MemoryRepository:
         self._lone_symbol = lone_symbol
         # There may be thousands of tables, and each look at one costs more than its rows: those of one schema are
         # converted and looked at together.
-        runs = groupby(((*said, table) for said, table in all_converted(_tables(source))), _alike)
+        converted = all_converted(_tables(source), lambda said: name_of(said[1], said[0]))
+        runs = groupby(((*said, table) for said, table in converted), _alike)
         self._held = [held for alike, run in runs for held in self._hold_run(alike, list(run))]
         self._tapes: tuple[TapeInfo, ...] | None = None
         self._checked: tuple[object, Tapes] | None = None
@@ -179,7 +180,7 @@ class MemoryRepository:
             for part in parts:
                 yield from self._hold_run(alike if len(parts) > 1 else None, part)
             return
-        kind = alike[0] or self._schemas.look_up(whole.schema)[0]
+        kind = alike[0] or self._schemas.look_up(whole.schema, name_of(run[0][1], None))[0]
         yield from self._hold_run(None, run) if kind is None else self._hold_together(kind, run, tables, whole)
 
     def _hold_together(
@@ -230,7 +231,7 @@ class MemoryRepository:
 
     def _hold(self, kind: Kind | None, symbol: str | None, rows: pa.Table) -> Held:
         source = name_of(symbol, kind)
-        told, symbol_column, ts_column = self._schemas.look_up(rows.schema)
+        told, symbol_column, ts_column = self._schemas.look_up(rows.schema, source)
         kind = kind or told
         if kind is None:
             raise SchemaError(
@@ -279,17 +280,17 @@ class _Schemas:
         self._shape = shape
         self._last: tuple[pa.Schema, tuple[Kind | None, str | None, str | None]] | None = None
 
-    def look_up(self, schema: pa.Schema) -> tuple[Kind | None, str | None, str | None]:
+    def look_up(self, schema: pa.Schema, source: str) -> tuple[Kind | None, str | None, str | None]:
         """Kind, symbol column and stamp column."""
         if self._last is None or not self._last[0].equals(schema):
             names, shape = schema.names, self._shape
-            told = kind_of_columns(names, shape), column_of(names, "symbol", shape), column_of(names, "ts", shape)
-            self._last = schema, told
+            symbol, ts = (column_of(names, wanted, shape, source=source) for wanted in ("symbol", "ts"))
+            self._last = schema, (kind_of_columns(names, shape), symbol, ts)
         return self._last[1]
 
     def canonical(self, kind: Kind, rows: pa.Table, source: str) -> pa.Table:
         """Rows of named symbols, bars of 1m."""
-        symbol_column = self.look_up(rows.schema)[1]
+        symbol_column = self.look_up(rows.schema, source)[1]
         own = rows.drop_columns([symbol_column]) if symbol_column is not None else rows
         return normalise(own, kind, interval_ns=MINUTE_NS if kind == "bar" else 0, shape=self._shape, source=source)
 
