@@ -10,7 +10,8 @@ import backtape
 import numpy as np
 import pyarrow as pa
 import pytest
-from backtape.errors import DataError
+from backtape._core import numbered_words
+from backtape.errors import DataError, SchemaError
 from hypothesis import given, strategies as st
 from oracles import MINUTE
 
@@ -83,3 +84,15 @@ def test_a_row_without_a_symbol_is_refused(of_type: pa.DataType) -> None:
     column = pa.DictionaryArray.from_arrays(pa.array([0, None, 0], of_type), pa.array(["A"]))
     with pytest.raises(backtape.errors.SchemaError, match="symbol"):
         backtape.replay(rows_of(["A"] * 3, column), kinds=("trade",))
+
+
+@given(st.lists(st.lists(st.sampled_from([*NAMES, ""]), max_size=20), max_size=4), st.booleans())
+def test_words_are_numbered_as_they_come(chunks: list[list[str]], are_large: bool) -> None:
+    column = pa.chunked_array(chunks, pa.large_string() if are_large else pa.string())
+    expected = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    assert numbered_words(column, "words").equals(expected)
+
+
+def test_a_column_that_holds_no_words_is_refused() -> None:
+    with pytest.raises(SchemaError, match="words: column symbol must be string, found Int64"):
+        numbered_words(pa.chunked_array([[1, 2]]), "words")

@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "datetime_in", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "interval_of_stamps", "load_sessions"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "datetime_in", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "interval_of_stamps", "load_sessions", "numbered_words"]
 
 @final
 class Bar:
@@ -1186,4 +1186,10 @@ def load_sessions(sessions: SupportsGetItem[int, tuple[Any, SupportsIndex | None
     before the first are catch-up; those known at the second or later are not delivered. `derived_ns`: intervals of bars
     to derive. `flat_ns`: how much of a gap is bridged with flat bars, 0 for none. `late_fills`: whether bars may be filled
     in later. Raises the subclass of `DataError` or `ConfigError` that names the fault of the first one.
+    """
+
+def numbered_words(column: Incomplete, source: str) -> Any:
+    """
+    The words of a column of strings (string or large_string, without nulls) as a dictionary array with int32
+    indices: each word once, in the order in which they come. `source`: its name in messages.
     """

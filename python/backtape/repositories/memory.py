@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import pyarrow as pa
 
-from backtape._core import HandedTables, Tapes, interval_of_stamps
+from backtape._core import HandedTables, Tapes, interval_of_stamps, numbered_words
 from backtape.arrow_types import ArrowStreamable, is_streamable, positions_ns, stamps_ns
 from backtape.errors import ConfigError, DataError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
@@ -249,7 +249,9 @@ class MemoryRepository:
             )
         interval_ns = self._interval_ns(kind, rows, ts_column, source)
         canonical = normalise(rows, kind, interval_ns=interval_ns, shape=self._shape, source=source)
-        return Held(kind, interval_ns, Piece(source, canonical if symbol is not None else _by_word(canonical), symbol))
+        return Held(
+            kind, interval_ns, Piece(source, canonical if symbol is not None else _by_word(canonical, source), symbol)
+        )
 
     def _interval_ns(self, kind: Kind, rows: pa.Table, ts_column: str | None, source: str) -> int:
         """The interval of a table of bars, told by its stamps; without stamps 0, and `normalise` says what is wrong."""
@@ -265,10 +267,12 @@ class MemoryRepository:
         return declared_ns if declared_ns is not None and told_ns > declared_ns and rows <= _BARS_TELLING else told_ns
 
 
-def _by_word(rows: pa.Table) -> pa.Table:
+def _by_word(rows: pa.Table, source: str) -> pa.Table:
     """Canonical rows with their symbols as a dictionary, so that each word is looked at once from here on."""
     place, symbols = rows.schema.get_field_index("symbol"), rows["symbol"]
-    if pa.types.is_dictionary(symbols.type) and symbols.type.value_type == pa.string():
+    if not pa.types.is_dictionary(symbols.type):
+        return rows.set_column(place, "symbol", numbered_words(symbols, source))
+    if symbols.type.value_type == pa.string():
         return rows
     return rows.set_column(place, "symbol", symbols.cast(pa.string()).dictionary_encode())
 

@@ -40,6 +40,7 @@ mod tape_names;
 mod tapes;
 mod trade;
 mod visits;
+mod words;
 mod zone;
 
 use pyo3::prelude::*;
@@ -85,4 +86,6 @@ mod _core {
     use crate::trade::Trade;
     #[pymodule_export]
     use crate::visits::{end_visits, forget_visits};
+    #[pymodule_export]
+    use crate::words::numbered_words;
 }
