@@ -5,6 +5,7 @@
 use crate::arrow_in::Unreadable;
 use crate::enter::Enter;
 use crate::tapes::unreadable;
+use crate::visits::Visit;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayAccessor, ArrayRef, DictionaryArray, Int32Array, StringArray};
@@ -24,6 +25,7 @@ pub(crate) fn numbered_words(py: Python<'_>, column: PyArrayReader, source: &str
         numbered(&pieces)
     });
     let numbered = numbered.map_err(|fault| unreadable(py, fault, source))?;
+    let _visit = Visit::begin(); // pyarrow lets go of the interpreter
     Ok(PyArray::from_array_ref(Arc::new(numbered)).to_pyarrow(py)?.unbind())
 }
 
