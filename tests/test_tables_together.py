@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Never
 
 import backtape
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 from backtape._core import HandedTables
 from backtape.errors import NaiveTimeError, RepositoryError, SchemaError
+from backtape.repositories.memory import MemoryRepository
 
 COUNT = 70
 """More than one thread hands over."""
@@ -140,6 +141,23 @@ def test_tables_of_several_intervals_and_with_holes_are_what_each_is_alone(label
             ["available_at", "ts", "interval_ns", "close"]
         )
         assert own["available_at"].equals(tables[symbol]["ts"]) is (label == "end")
+
+
+def test_no_table_of_seconds_or_with_holes_is_looked_at_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_itself(*_: object) -> Never:
+        raise AssertionError("one table by itself")
+
+    monkeypatch.setattr(MemoryRepository, "_hold", by_itself)
+    steps = {"S0": [1] * 40, "S1": [60] * 40, "S2": [60, 240] * 20, "S3": [1, 7] * 20}
+    stamps = {symbol: OPEN_NS + 1_000_000_000 * np.cumsum(own) for symbol, own in steps.items()}
+    tables = {symbol: bars(0, 40).set_column(0, "ts", pa.array(ts).cast(UTC)) for symbol, ts in stamps.items()}
+    assert len(backtape.replay(tables, interval=("1s", "1m")).to_arrow()) == 4 * 40 + 2
+
+
+def test_two_columns_of_one_name_are_told_with_the_name_of_the_table() -> None:
+    twice = bars(0).append_column("ts", bars(0)["ts"])
+    with pytest.raises(SchemaError, match="table of S1 has more than one column that could be ts"):
+        backtape.replay({"S0": bars(0), "S1": twice})
 
 
 def test_of_many_tables_the_one_at_fault_is_named() -> None:

@@ -415,8 +415,9 @@ class HandedTables:
         """
     def stamp_facts(self, /) -> list[tuple[int, int, int, int, bool] | None]:
         """
-        What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, the interval of bars
-        that they tell (0 ns for other kinds), and whether one falls. `None` for a table without rows, or with nulls among its stamps.
+        What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, the interval of bars that
+        they tell (0 ns for other kinds), and whether one falls. `None` for a table without rows, or with nulls among its
+        stamps.
         """
 
 @final

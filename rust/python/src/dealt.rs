@@ -13,15 +13,14 @@ pub(crate) fn dealt(rows: &RawRows, ids: &[u32], names: Vec<Arc<str>>) -> Vec<(A
     for &id in ids {
         counts[id as usize] += 1;
     }
-    let dealt = deal(rows, &places(ids, &counts));
+    let (numbers, dealt) = deal(rows, &places(ids, &counts));
     let mut from = 0;
-    let own = names.into_iter().zip(counts).map(|(symbol, len)| {
-        let numbers = RowNumbers::Each(dealt.0.slice(from, len));
-        let part = part_of(&dealt.1, from, len, numbers);
+    let part = |(symbol, len): (Arc<str>, usize)| {
+        let part = part_of(&dealt, from, len, RowNumbers::Each(numbers.slice(from, len)));
         from += len;
-        (symbol, part, len)
-    });
-    own.filter(|&(.., len)| len > 0).map(|(symbol, part, _)| (symbol, part)).collect()
+        (symbol, part)
+    };
+    names.into_iter().zip(counts).filter(|&(_, len)| len > 0).map(part).collect()
 }
 
 /// Where each row goes: those of the first symbol come first, in their order.

@@ -76,8 +76,9 @@ impl HandedTables {
         Ok(Self { kind, tables, stamps: OnceLock::new() })
     }
 
-    /// What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, the interval of bars
-    /// that they tell (0 ns for other kinds), and whether one falls. `None` for a table without rows, or with nulls among its stamps.
+    /// What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, the interval of bars that
+    /// they tell (0 ns for other kinds), and whether one falls. `None` for a table without rows, or with nulls among its
+    /// stamps.
     fn stamp_facts(&self, py: Python<'_>) -> Vec<Option<StampFacts>> {
         let told = |some: &[RawRows]| some.iter().map(|table| stamps(self.kind, &table.ts_ns)).collect();
         let told = || in_halves(&self.tables, |table| table.ts_ns.0.len(), told);
@@ -139,8 +140,8 @@ fn values<T: ArrowPrimitiveType>(piece: &ArrayRef) -> Values<T::Native> {
 /// all of them are multiples of something longer (5m, 15m, ...): then that. A lone stamp is 1m on a whole minute, else 1s.
 /// Other intervals than these cannot be told from stamps; declare them.
 #[pyfunction]
-pub(crate) fn interval_of_stamps(ts_ns: PyReadonlyArray1<'_, i64>) -> i64 {
-    let told = |ts_ns: &[i64]| told_interval(ts_ns).0;
+pub(crate) fn interval_of_stamps(py: Python<'_>, ts_ns: PyReadonlyArray1<'_, i64>) -> i64 {
+    let told = |ts_ns: &[i64]| py.out(|| told_interval(ts_ns).0);
     ts_ns.as_slice().map_or_else(|_| told(&ts_ns.as_array().to_vec()), told)
 }
 

@@ -1,6 +1,6 @@
-//! A column of words as numbers of words. Symbols follow each other in the same order again and again, or one has many rows: so
-//! nearly always it is the word that came after the last one before, and a comparison tells it. Only where it is not, it is
-//! looked for among all.
+//! A column of words as numbers of words. Symbols follow each other in the same order again and again, or one has many rows:
+//! so nearly always a word is the one that followed its neighbour the last time, and a comparison tells. Only where it is
+//! not, it is looked for among all.
 
 use crate::arrow_in::Unreadable;
 use crate::enter::Enter;
