@@ -2,6 +2,7 @@
 
 use crate::divisor::Divisor;
 use crate::steps::{Steps, steps};
+use std::collections::BTreeSet;
 
 const SECOND_NS: i64 = 1_000_000_000;
 const MINUTE_NS: i64 = 60 * SECOND_NS;
@@ -17,41 +18,74 @@ const STEPS_TELLING: usize = 20;
 /// is that of a minute, another one that of a second.
 pub fn told_interval(ts_ns: &[i64]) -> (i64, Steps) {
     let beside_minutes = steps(ts_ns, MINUTE_NS);
-    // A step of one minute tells it all: nothing longer can divide it. Most tables are full of them.
-    let mostly_minutes = beside_minutes.equal > 0 && ts_ns.len() - 1 <= 2 * beside_minutes.equal;
-    let interval_ns = if mostly_minutes && !beside_minutes.falls {
-        MINUTE_NS
-    } else if beside_minutes.falls {
-        let mut ascending = ts_ns.to_vec();
-        ascending.sort_unstable();
-        interval_of(&ascending)
-    } else {
-        interval_of(ts_ns)
+    let interval_ns = match beside_minutes {
+        // A step of one minute tells it all: nothing longer can divide it. Most tables are full of them.
+        Steps { equal: 1.., whole: true, .. } => MINUTE_NS,
+        Steps { whole: true, .. } => of_whole_minutes(ts_ns),
+        Steps { equal, falls: false, .. } if equal > 0 && ts_ns.len() - 1 <= 2 * equal => MINUTE_NS,
+        Steps { falls: false, .. } => of_ascending(ts_ns),
+        _ => of_ascending(&ascending(ts_ns)),
     };
     (interval_ns, if interval_ns == MINUTE_NS { beside_minutes } else { steps(ts_ns, interval_ns) })
 }
 
-fn interval_of(ascending_ns: &[i64]) -> i64 {
-    let (divisor, minute_ns) = (Divisor::new(MINUTE_NS.unsigned_abs()), MINUTE_NS.unsigned_abs());
+/// The interval from stamps that lie whole minutes apart. What divides the steps between neighbours in one order divides
+/// them in every order, so they need not be sorted.
+fn of_whole_minutes(ts_ns: &[i64]) -> i64 {
+    let mut different = BTreeSet::new();
+    let tells = ts_ns.iter().any(|&ts| different.insert(ts) && different.len() > STEPS_TELLING);
+    match different.first() {
+        Some(ts) if different.len() == 1 && ts % MINUTE_NS != 0 => SECOND_NS,
+        _ if tells => at_most_a_day(ts_ns.windows(2).fold(0, with_step)),
+        _ => MINUTE_NS,
+    }
+}
+
+/// All stamps in ascending order; of equal ones perhaps only one. Whole seconds, as those of 1s bars, are ticked off.
+fn ascending(ts_ns: &[i64]) -> Vec<i64> {
+    let (first, last) = ts_ns.iter().fold((i64::MAX, i64::MIN), |(low, high), &ts| (low.min(ts), high.max(ts)));
+    let words = last.abs_diff(first) / SECOND_NS.unsigned_abs() / 64;
+    if words > ts_ns.len() as u64 || !steps(ts_ns, SECOND_NS).whole {
+        let mut ascending = ts_ns.to_vec();
+        ascending.sort_unstable();
+        return ascending;
+    }
+    let divisor = Divisor::new(SECOND_NS.unsigned_abs());
+    let mut there = vec![0_u64; words as usize + 1];
+    for ts in ts_ns {
+        let second = divisor.quotient(ts.abs_diff(first));
+        there[second as usize / 64] |= 1 << (second % 64);
+    }
+    let of_word =
+        |(word, &bits): (i64, &u64)| (0..64).filter(move |bit| bits >> bit & 1 > 0).map(move |bit| word * 64 + bit);
+    (0..).zip(&there).flat_map(of_word).map(|second| first + second * SECOND_NS).collect()
+}
+
+fn of_ascending(ts_ns: &[i64]) -> i64 {
+    let divisor = Divisor::new(MINUTE_NS.unsigned_abs());
     let (mut others, mut minutes, mut common_ns) = (0_usize, 0_usize, 0_u64);
-    for pair in ascending_ns.windows(2) {
-        let step_ns = pair[1].abs_diff(pair[0]);
-        if !divisor.divides(step_ns) {
+    for pair in ts_ns.windows(2) {
+        if !divisor.divides(pair[1].abs_diff(pair[0])) {
             others += 1;
-        } else if step_ns > 0 {
+        } else if pair[0] < pair[1] {
             minutes += 1;
-            if common_ns != minute_ns {
-                common_ns = common_divisor(step_ns, common_ns);
-            }
+            common_ns = with_step(common_ns, pair);
         }
     }
-    if others + minutes == 0 {
-        return if ascending_ns.first().is_none_or(|ts_ns| ts_ns % MINUTE_NS == 0) { MINUTE_NS } else { SECOND_NS };
+    match minutes {
+        _ if minutes < others => SECOND_NS,
+        STEPS_TELLING.. => at_most_a_day(common_ns),
+        _ => MINUTE_NS,
     }
-    if minutes < others {
-        return SECOND_NS;
-    }
-    if minutes < STEPS_TELLING || common_ns > DAY_NS { MINUTE_NS } else { common_ns.cast_signed() }
+}
+
+fn at_most_a_day(interval_ns: u64) -> i64 {
+    if interval_ns > DAY_NS { MINUTE_NS } else { interval_ns.cast_signed() }
+}
+
+/// What divides steps of whole minutes, one more among them.
+fn with_step(common_ns: u64, pair: &[i64]) -> u64 {
+    if common_ns == MINUTE_NS.unsigned_abs() { common_ns } else { common_divisor(pair[1].abs_diff(pair[0]), common_ns) }
 }
 
 /// The greatest number that divides both; the one if the other is 0.
@@ -86,12 +120,30 @@ mod tests {
 
     proptest! {
         #[test]
+        fn ticked_off_or_sorted_stamps_ascend(
+            seconds in prop::collection::vec(-9_000..9_000_i64, 1..400), odd in prop_oneof![4 => Just(0), 1 => Just(1)]
+        ) {
+            let mut stamps: Vec<i64> = seconds.iter().map(|second| second * SECOND_NS + 5).collect();
+            stamps[0] += odd;
+            let mut slow = stamps.clone();
+            slow.sort_unstable();
+            slow.dedup();
+            let mut told = ascending(&stamps);
+            told.dedup();
+            prop_assert_eq!(told, slow);
+        }
+
+        #[test]
         fn stamps_tell_the_same_in_any_order(
-            steps in prop::collection::vec(prop_oneof![0..4_i64, Just(60), Just(120), Just(300), 0..1_000_i64], 0..60),
-            turned in any::<prop::sample::Index>()
+            steps in prop_oneof![
+                3 => prop::collection::vec(prop_oneof![0..4_i64, Just(60), Just(120), Just(300), 0..1_000_i64], 0..60),
+                1 => (0..1_000_i64, 18..24_usize).prop_map(|(step, steps)| vec![step; steps]),
+            ],
+            unit_ns in prop_oneof![Just(SECOND_NS), Just(MINUTE_NS), Just(7 * MINUTE_NS)],
+            first in prop_oneof![Just(0), Just(17 * SECOND_NS)], turned in any::<prop::sample::Index>()
         ) {
             let stamps: Vec<i64> =
-                steps.iter().scan(0, |ts, step| { *ts += step * SECOND_NS; Some(*ts) }).collect();
+                steps.iter().scan(first, |ts, step| { *ts += step * unit_ns; Some(*ts) }).collect();
             let steps: Vec<i64> = stamps.windows(2).map(|pair| pair[1] - pair[0]).filter(|&step| step > 0).collect();
             let minutes: Vec<i64> = steps.iter().copied().filter(|step| step % MINUTE_NS == 0).collect();
             let divides_all = |unit: &i64| minutes.iter().all(|step| step % (unit * MINUTE_NS) == 0);
@@ -99,7 +151,7 @@ mod tests {
                 (Some(ts), 0) if ts % MINUTE_NS != 0 => SECOND_NS,
                 (_, all) if 2 * minutes.len() < all => SECOND_NS,
                 _ if minutes.len() < STEPS_TELLING => MINUTE_NS,
-                _ => (1..=1_440).rev().find(divides_all).unwrap_or(1) * MINUTE_NS,
+                _ => (1..=7_000).rev().find(divides_all).filter(|&unit| unit <= 1_440).unwrap_or(1) * MINUTE_NS,
             };
             let (interval_ns, like) = told_interval(&stamps);
             prop_assert_eq!(interval_ns, slow);

@@ -38,6 +38,8 @@ pub struct Steps {
     pub equal: usize,
     /// Whether one goes back.
     pub falls: bool,
+    /// Whether all are multiples of that length, forward or back.
+    pub whole: bool,
     /// Whether all stamps are multiples of that length, each later than the one before.
     pub on_grid: bool,
 }
@@ -46,19 +48,20 @@ pub struct Steps {
 pub fn steps(ts_ns: &[i64], step_ns: i64) -> Steps {
     let divisor = Divisor::new(step_ns.cast_unsigned());
     let starts_on_grid = ts_ns.first().is_none_or(|first| first % step_ns == 0);
-    let mut told = Steps { equal: 0, falls: false, on_grid: starts_on_grid };
+    let mut told = Steps { equal: 0, falls: false, whole: true, on_grid: starts_on_grid };
     for block in blocks(ts_ns) {
         if all_steps_are(block, step_ns) {
             told.equal += block.len() - 1;
             continue;
         }
         for (before, ts) in pairs(block) {
-            let step = ts.wrapping_sub(before);
-            told.equal += usize::from(step == step_ns);
+            told.equal += usize::from(ts.wrapping_sub(before) == step_ns);
             told.falls |= ts < before;
-            told.on_grid &= (before < ts) & divisor.divides(step.cast_unsigned());
+            told.whole &= divisor.divides(ts.abs_diff(before));
+            told.on_grid &= before < ts;
         }
     }
+    told.on_grid &= told.whole;
     told
 }
 
@@ -92,7 +95,8 @@ mod tests {
             prop_assert_eq!(ascend(ts), falls == 0);
             let equal = slow(|before, ts| ts.wrapping_sub(before) == STEP);
             let on_grid = all_ascend && ts.iter().all(|ts| ts % STEP == 0);
-            prop_assert_eq!(steps(ts, STEP), Steps { equal, falls: falls > 0, on_grid });
+            let odd = slow(|before, ts| (i128::from(ts) - i128::from(before)) % i128::from(STEP) != 0);
+            prop_assert_eq!(steps(ts, STEP), Steps { equal, falls: falls > 0, whole: odd == 0, on_grid });
         }
     }
 }
