@@ -10,6 +10,7 @@ files are opened anew; the system has them in memory.
 
 from __future__ import annotations
 
+import datetime
 import gc
 import shutil
 import statistics
@@ -22,25 +23,28 @@ from typing import Any, Final
 
 import backtape
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sections
 import symbols
 from bench_page import machine
 from shares import HEAD, PAGE
 
-HOW: Final = """`for batch in replay(source, symbols=...).batches()`, ns a bar: to make the replay and to check the rows
-is part of it, and so is to open and to decode files. *Read alone* is `pyarrow.parquet.read_table` of them, one
-after the other, by the bars that were asked for. Row groups have as many rows as pyarrow gives them."""
+HOW: Final = """`for batch in replay(source, symbols=..., start=..., end=...).batches()`, ns a bar that is played. To make
+the replay and to check the rows is part of it, and so is to open and to decode files. *Read alone* is
+`pyarrow.parquet.read_table` of them, one after the other, by the bars that were asked for. Row groups have as many
+rows as pyarrow gives them."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A source, the symbols that are asked for (None: all), and the files that it is read from."""
+    """A source, the symbols (None: all) and the time that are asked for, and the files that it is read from."""
 
     name: str
     given: Any
     asked: list[str] | None = None
     files: Sequence[Path] = ()
+    within: tuple[datetime.date | None, datetime.date | None] = (None, None)
 
 
 def sources_of(count: int, folder: Path) -> list[Source]:
@@ -62,14 +66,23 @@ def sources_of(count: int, folder: Path) -> list[Source]:
     backtape.ingest(tables, folder / "store")
     stored = sorted((folder / "store").glob("bars/*.parquet"))
     few = list(tables)[5::10]
+    days = sorted(set(pc.cast(tables[few[0]]["ts"], pa.date32()).to_pylist()))
+    within, some_days = (days[10], days[14]), f"of them 5 sessions of {len(days)}"
+    some = f"of it {len(few)} symbols of {count}"
+    frames = {name: own.to_pandas() for name, own in tables.items()}
     return [
         Source(f"{count} tables of one symbol each", tables),
-        Source(f"{count} frames of pandas of one symbol each", {name: own.to_pandas() for name, own in tables.items()}),
+        Source(some_days, tables, within=within),
+        Source(f"{count} frames of pandas of one symbol each", frames),
         Source("one table by symbol, then time; symbols are strings", together),
+        Source(some, together, few),
+        Source(some_days.replace("them", "it"), together, within=within),
         Source("one table by time; symbols are a dictionary", coded),
+        Source(some, coded, few),
+        Source(some_days.replace("them", "it"), coded, within=within),
         Source("one frame of pandas by time", coded.to_pandas()),
         Source("a store of ours", folder / "store", None, stored),
-        Source(f"of it {len(few)} symbols of {count}", folder / "store", few, stored),
+        Source(some, folder / "store", few, stored),
         Source("of it one symbol", folder / "store", few[:1], stored),
         Source(f"{count} Parquet files, one a symbol", folder / "each", None, each),
         Source("of them one symbol", folder / "each", few[:1], each[5:6]),
@@ -79,7 +92,8 @@ def sources_of(count: int, folder: Path) -> list[Source]:
 
 def played(source: Source) -> int:
     """Play it to the end; return how many bars it delivered."""
-    replay = backtape.replay(source.given, symbols=source.asked, interval="1m")
+    start, end = source.within
+    replay = backtape.replay(source.given, symbols=source.asked, start=start, end=end, interval="1m")
     for _ in replay.batches():
         pass
     return int(replay.ledger.total.delivered)

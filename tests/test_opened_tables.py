@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from backtape.errors import ConfigError, NotFiniteError
 from backtape.model import TapeInfo
-from backtape.repositories.held import HeldRun
+from backtape.repositories.held import Asked, HeldRun
 from backtape.repositories.memory import MemoryRepository
 from hypothesis import given, strategies as st
 from observed import counts, facts, replay_with, rows, settings_of
@@ -57,9 +57,9 @@ def test_rows_are_checked_once_as_long_as_the_same_is_asked_for(monkeypatch: pyt
     checked: list[object] = []
     check = HeldRun.add_to
 
-    def counted(own: HeldRun, tapes: Any, wanted: Any, **settings: Any) -> None:  # noqa: ANN401  # handed on as they are
-        checked.append(wanted)
-        check(own, tapes, wanted, **settings)
+    def counted(own: HeldRun, tapes: Any, asked: Asked) -> None:  # noqa: ANN401  # handed on as they are
+        checked.append(asked.symbols)
+        check(own, tapes, asked)
 
     monkeypatch.setattr(HeldRun, "add_to", counted)
     opened = backtape.open({symbol: table("bar", BARS) for symbol in "ABC"})

@@ -5,7 +5,7 @@ The core of backtape.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "datetime_in", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "interval_of_stamps", "load_sessions", "numbered_words"]
+__all__ = ["Bar", "Before", "Changes", "Chunk", "Columns", "FedInput", "Feeds", "Gap", "HandedTables", "Ledger", "LedgerRow", "LoadedSession", "Merge", "Moment", "MomentBars", "Moments", "Player", "Quote", "SessionClose", "SessionOpen", "SymbolData", "Tapes", "Trade", "aggregate", "datetime_in", "end_visits", "find_gaps", "forget_visits", "interval_name", "interval_ns", "interval_of_stamps", "load_sessions", "numbered_words", "words_there"]
 
 @final
 class Bar:
@@ -1018,15 +1018,17 @@ class Tapes:
     Checked, sorted rows by tape. Rows are added from Arrow; none is ever changed.
     """
     def __new__(cls, /) -> Tapes: ...
-    def add(self, /, kind: str, interval_ns: SupportsIndex, rows: Incomplete, *, symbol: str | None, source: str, on_bad_rows: str = "raise", only_source: bool = False) -> None:
+    def add(self, /, kind: str, interval_ns: SupportsIndex, rows: Incomplete, *, symbol: str | None, source: str, on_bad_rows: str = "raise", only_source: bool = False, symbols: SupportsGetItem[int, str] | None = None, within_ns: tuple[SupportsIndex, SupportsIndex] | None = None) -> None:
         """
         Checks the rows of one source and adds them to their tapes.
 
         `rows`: an Arrow stream of the canonical schema: ts timestamp[ns, UTC], numbers float64, and a symbol column
-        unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error.
+        unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error. `symbols`,
+        `within_ns`: which of several symbols are asked for, and rows from when to when (ns UTC, half-open); others are
+        not looked at, but that a table whose stamps fall is checked whole.
         Raises the subclass of `DataError` that names the fault.
         """
-    def add_many(self, /, interval_ns: SupportsIndex, tables: HandedTables, *, pieces: SupportsGetItem[int, tuple[SupportsIndex, str, str]], on_bad_rows: str = "raise", only_source: bool = False) -> None:
+    def add_many(self, /, interval_ns: SupportsIndex, tables: HandedTables, *, pieces: SupportsGetItem[int, tuple[SupportsIndex, str, str]], on_bad_rows: str = "raise", only_source: bool = False, within_ns: tuple[SupportsIndex, SupportsIndex] | None = None) -> None:
         """
         Checks the rows of many tables of one symbol each, as `add` does one after the other, on two threads.
 
@@ -1193,4 +1195,10 @@ def numbered_words(column: Incomplete, source: str) -> Any:
     """
     The words of a column of strings (string or large_string, without nulls) as a dictionary array with int32
     indices: each word once, in the order in which they come. `source`: its name in messages.
+    """
+
+def words_there(column: Incomplete, source: str) -> list[str]:
+    """
+    The words that a column of symbols (string, or a dictionary of strings, without nulls) has rows of, each once, sorted.
+    `source`: its name in messages.
     """

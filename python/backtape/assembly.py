@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from backtape.calendars import Session, calendar as calendar_of
+from backtape.calendars import Calendar, Session, calendar as calendar_of
 from backtape.coordinator import BacktestStreamCoordinator
-from backtape.errors import ConfigError
+from backtape.errors import CalendarRangeError, ConfigError
 from backtape.feeding import FedStreams, Feeding
 from backtape.filling import Filler
 from backtape.flow import Pacing
@@ -18,6 +19,7 @@ from backtape.instants import length_ns
 from backtape.narrow import narrowed
 from backtape.normalise import Shape
 from backtape.repositories.base import Repository, TellsByTime
+from backtape.repositories.memory import MemoryRepository
 from backtape.request import request_of
 from backtape.session import SessionLoader
 from backtape.sources import Source, repository_of
@@ -114,15 +116,19 @@ def assemble(
     )
     repository = repository_of(source, shape, interval_ns=request.lone_interval_ns) if source is not None else None
     filler = filling.filler(request.lone_interval_ns, pacing.timeout_s)
-    if isinstance(repository, TellsByTime):
-        played = window(
-            exchange, start, end, days=_days(repository, start, end), hours=hours, grace_ns=request.grace_ns
-        )
-        loader = SessionLoader(repository, request, filler, within_ns=_within(played))
-    else:
-        loader = SessionLoader(repository, request, filler)
+
+    def window_of_replay() -> Window:
         days = _days(repository, start, end)
-        played = window(exchange, start, end, days=days, hours=hours, grace_ns=request.grace_ns)
+        return window(exchange, start, end, days=days, hours=hours, grace_ns=request.grace_ns)
+
+    is_part_of_tables = (start is not None or end is not None) and _are_own_tables(repository, source)
+    sessions_before = pacing.history if is_part_of_tables else 0
+    played: Window | None = None
+    if is_part_of_tables or isinstance(repository, TellsByTime):
+        with contextlib.suppress(CalendarRangeError):  # if a bad row is to blame, its check says so
+            played = window_of_replay()
+    loader = SessionLoader(repository, request, filler, within_ns=_within(played, exchange, sessions_before))
+    played = played or window_of_replay()
     return BacktestStreamCoordinator(
         loader,
         _narrow(played, times, exchange.zone),
@@ -135,8 +141,19 @@ def assemble(
     )
 
 
-def _within(played: Window) -> tuple[int, int] | None:
-    return (played.sessions[0].range[0], played.sessions[-1].range[1]) if played.sessions else None
+def _are_own_tables(repository: Repository | None, source: Source | None) -> bool:
+    """Whether no other replay has these tables. What was opened for several is checked whole, once for all of them."""
+    return isinstance(repository, MemoryRepository) and repository is not source
+
+
+def _within(played: Window | None, exchange: Calendar, sessions_before: int) -> tuple[int, int] | None:
+    """From when to when there is something to load; None where that is not known, or nothing."""
+    if played is None or not played.sessions:
+        return None
+    first = played.sessions[0]
+    for _ in range(sessions_before):
+        first = exchange.previous_session(first.label)
+    return first.range[0], played.sessions[-1].range[1]
 
 
 def _days(repository: Repository | None, start: When, end: When) -> tuple[int, int] | None:

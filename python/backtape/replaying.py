@@ -68,7 +68,7 @@ def replay(
         start, end: session labels, both inclusive (date or "2013-10-07"), or datetimes, half-open on `available_at`
             (naive ones are exchange time). A start within a session delivers its earlier rows first, as catch-up.
             Without them, all that the source holds.
-        symbols: which symbols; all by default.
+        symbols: which symbols; all by default. Of tables, only rows of these symbols and times are checked.
         kinds: "bar", "quote", "trade" (or "tick").
         interval: which bars of the source: "1m", "1s" or both.
         calendar: any calendar of exchange_calendars, such as "XNYS", "CMES", "24/7".

@@ -54,7 +54,7 @@ class SessionLoader:
 
     `repository` None: there is nothing but what is fed. `filler`: fills the gaps of bars. `fills` tells what became of
     them, session by session. `within_ns`: from when to when sessions are loaded, where that is known (ns UTC,
-    half-open): files of other times need not tell their symbols.
+    half-open): files of other times need not tell their symbols, and rows of tables of other times are not looked at.
 
     Raises:
         UnknownSymbolError: the repository has no row of a symbol that was asked for.
@@ -79,7 +79,9 @@ class SessionLoader:
         self._empties: dict[tuple[Kind, ...], tuple[Tapes, tuple[tuple[Kind, int], ...]]] = {}
         self._resident: Tapes | None = None
         if isinstance(repository, MemoryRepository):
-            self._resident = repository.checked(self.tapes, symbols=request.symbols, on_bad_rows=request.on_bad_rows)
+            self._resident = repository.checked(
+                self.tapes, symbols=request.symbols, on_bad_rows=request.on_bad_rows, within_ns=within_ns
+            )
 
     def check_fed(self, tape: TapeInfo, kinds: tuple[Kind, ...]) -> None:
         """Check that a tape may be fed.

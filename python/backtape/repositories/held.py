@@ -5,16 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtape._core import HandedTables, Tapes
+from backtape._core import HandedTables, Tapes, words_there
 from backtape.arrow_types import stamps_ns
 from backtape.model import Kind, TapeInfo
 from backtape.normalise import NUMBERS
 from backtape.repositories.base import Piece
+
+
+class Asked(NamedTuple):
+    """Which rows are to be checked: those of some symbols, None for all, and of some time (ns UTC, half-open; None for
+    all). Others are not looked at.
+    """
+
+    symbols: frozenset[str] | None
+    on_bad_rows: Literal["raise", "quarantine"]
+    within_ns: tuple[int, int] | None
+
+    def wants(self, symbol: str | None) -> bool:
+        """Whether rows of a symbol are asked for; None: it stands in each row."""
+        return symbol is None or self.symbols is None or symbol in self.symbols
 
 
 @dataclass(eq=False, slots=True)
@@ -32,8 +46,7 @@ class Held:
         if self.piece.symbol is not None:
             return (self.piece.symbol,)
         if not self._found:
-            chunks = self.piece.rows["symbol"].chunks
-            self._found = tuple(sorted({str(word) for chunk in chunks for word in chunk.unique().to_pylist()}))
+            self._found = tuple(words_there(self.piece.rows["symbol"], self.piece.source))
         return self._found
 
     @property
@@ -79,16 +92,21 @@ class HeldRun:
                 source = name_of(symbol, self.kind)
                 yield Piece(source, self.canonical(table, source), symbol)
 
-    def add_to(
-        self, tapes: Tapes, wanted: frozenset[str] | None, *, on_bad_rows: Literal["raise", "quarantine"]
-    ) -> None:
+    def add_to(self, tapes: Tapes, asked: Asked) -> None:
         """Check the tables of some symbols, or all, and add them to tapes."""
         pieces = [
             (place, symbol, name_of(symbol, self.kind))
             for place, symbol in zip(self.places, self.symbols, strict=True)
-            if wanted is None or symbol in wanted
+            if asked.wants(symbol)
         ]
-        tapes.add_many(self.interval_ns, self.handed, pieces=pieces, on_bad_rows=on_bad_rows, only_source=True)
+        tapes.add_many(
+            self.interval_ns,
+            self.handed,
+            pieces=pieces,
+            on_bad_rows=asked.on_bad_rows,
+            only_source=True,
+            within_ns=asked.within_ns,
+        )
 
 
 def empty_tapes(tapes: Iterable[TapeInfo]) -> tuple[Tapes, tuple[tuple[Kind, int], ...]]:
@@ -102,27 +120,28 @@ def empty_tapes(tapes: Iterable[TapeInfo]) -> tuple[Tapes, tuple[tuple[Kind, int
     return empty, tuple(symbols)
 
 
-def add_pieces(
-    tapes: Tapes,
-    kind: Kind,
-    interval_ns: int,
-    pieces: Iterable[Piece],
-    *,
-    on_bad_rows: Literal["raise", "quarantine"],
-) -> None:
-    """Check pieces of one kind and add them, in their order. Those that follow each other and have a symbol and a
-    schema in common go over at once.
+def add_pieces(tapes: Tapes, kind: Kind, interval_ns: int, pieces: Iterable[Piece], asked: Asked) -> None:
+    """Check pieces of one kind and add what is asked for, in their order. Those that follow each other and have a
+    symbol and a schema in common go over at once.
 
     Raises:
         DataError: rows that cannot be replayed as they are.
     """
-    for schema, grouped in groupby(pieces, lambda piece: piece.rows.schema if piece.symbol is not None else None):
+    of_wanted = (piece for piece in pieces if asked.wants(piece.symbol))
+    for schema, grouped in groupby(of_wanted, lambda piece: piece.rows.schema if piece.symbol is not None else None):
         run = list(grouped)
         if schema is not None and len(run) > 1:
             rows = pa.concat_tables([one.rows for one in run])
             handed = HandedTables(kind, columns_of(kind, rows), [one.rows.num_rows for one in run])
             told = [(place, one.symbol or "", one.source) for place, one in enumerate(run)]
-            tapes.add_many(interval_ns, handed, pieces=told, on_bad_rows=on_bad_rows, only_source=True)
+            tapes.add_many(
+                interval_ns,
+                handed,
+                pieces=told,
+                on_bad_rows=asked.on_bad_rows,
+                only_source=True,
+                within_ns=asked.within_ns,
+            )
             continue
         for piece in run:
             tapes.add(
@@ -131,8 +150,10 @@ def add_pieces(
                 piece.rows,
                 symbol=piece.symbol,
                 source=piece.source,
-                on_bad_rows=on_bad_rows,
+                on_bad_rows=asked.on_bad_rows,
                 only_source=True,
+                symbols=None if asked.symbols is None else [*asked.symbols],
+                within_ns=asked.within_ns,
             )
 
 

@@ -23,7 +23,7 @@ from backtape.normalise import (
 )
 from backtape.repositories.base import Piece
 from backtape.repositories.converted import all_converted
-from backtape.repositories.held import Held, HeldRun, add_pieces, columns_of, empty_tapes, name_of
+from backtape.repositories.held import Asked, Held, HeldRun, add_pieces, columns_of, empty_tapes, name_of
 from backtape.repositories.kept import within
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
@@ -123,45 +123,38 @@ class MemoryRepository:
         *,
         symbols: Sequence[str] | None = None,
         on_bad_rows: Literal["raise", "quarantine"] = "raise",
+        within_ns: tuple[int, int] | None = None,
     ) -> Tapes:
         """Return the rows of some tapes, or all, checked. `symbols` are those of the tapes; None means all there are.
+        `within_ns`: from when to when (ns UTC, half-open); None for all.
 
         Who asks for the same again gets the same: one repository may serve many replays, and its rows are checked once.
 
         Raises:
             DataError: rows that cannot be replayed as they are.
         """
-        asked = tapes, symbols, on_bad_rows
+        asked = tapes, Asked(None if symbols is None else frozenset(symbols), on_bad_rows, within_ns)
         kept = self._checked  # another thread may ask for others meanwhile
         if kept is None or kept[0] != asked:
             found, kinds_and_intervals = empty_tapes(tapes or ())
             if tapes is None:
                 kinds_and_intervals = tuple(self.kinds_and_intervals())
             for kind, interval_ns in kinds_and_intervals:
-                self._add_to(found, kind, interval_ns, symbols=symbols, on_bad_rows=on_bad_rows)
+                self._add_to(found, kind, interval_ns, asked[1])
             kept = self._checked = asked, found
         return kept[1]
 
-    def _add_to(
-        self,
-        tapes: Tapes,
-        kind: Kind,
-        interval_ns: int,
-        *,
-        symbols: Sequence[str] | None,
-        on_bad_rows: Literal["raise", "quarantine"],
-    ) -> None:
-        """Check all rows of `kind` and add them to tapes; two tables of one tape are an error."""
-        wanted = None if symbols is None else frozenset(symbols)
+    def _add_to(self, tapes: Tapes, kind: Kind, interval_ns: int, asked: Asked) -> None:
+        """Check rows of `kind` and add them to tapes; two tables of one tape are an error."""
         pieces: list[Piece] = []
         for held in self._of(kind, interval_ns):
             if isinstance(held, HeldRun):
-                add_pieces(tapes, kind, interval_ns, pieces, on_bad_rows=on_bad_rows)
+                add_pieces(tapes, kind, interval_ns, pieces, asked)
                 pieces.clear()
-                held.add_to(tapes, wanted, on_bad_rows=on_bad_rows)
+                held.add_to(tapes, asked)
             else:
-                pieces.extend(held.pieces(wanted))
-        add_pieces(tapes, kind, interval_ns, pieces, on_bad_rows=on_bad_rows)
+                pieces.append(held.piece)
+        add_pieces(tapes, kind, interval_ns, pieces, asked)
 
     def _of(self, kind: Kind, interval_ns: int) -> Iterator[Held | HeldRun]:
         return (held for held in self._held if held.kind == kind and held.interval_ns == interval_ns)

@@ -5,7 +5,7 @@ use crate::error::{Error, Place, Result};
 use crate::key::{Kind, TapeKey};
 use crate::rows::Rows;
 use crate::twice::same_bar;
-use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -28,13 +28,24 @@ pub enum RowNumbers {
 }
 
 impl RowNumbers {
-    fn of(&self, row: usize) -> u64 {
+    /// The number of a row.
+    pub fn of(&self, row: usize) -> u64 {
         match self {
             Self::From(first) => first + row as u64,
             Self::Each(numbers) => numbers[row].into(),
         }
     }
+
+    fn part(&self, from: usize, len: usize) -> Self {
+        match self {
+            Self::From(first) => Self::From(first + from as u64),
+            Self::Each(numbers) => Self::Each(numbers.slice(from, len)),
+        }
+    }
 }
+
+/// The values of a column, and which of them are null.
+pub type Column<T> = (ScalarBuffer<T>, Option<NullBuffer>);
 
 /// Rows as they come, before any check. Columns as in [`Kind::columns`].
 #[derive(Debug, Clone)]
@@ -42,12 +53,25 @@ pub struct RawRows {
     /// The rows' numbers in their source.
     pub numbers: RowNumbers,
     /// Stamps, and which of them are null.
-    pub ts_ns: (ScalarBuffer<i64>, Option<NullBuffer>),
+    pub ts_ns: Column<i64>,
     /// The interval of bars whose stamps these are for sure: multiples of it, each later than the one before. 0 where they are
     /// known not to fall, as those of other rows may not. `None` where nothing is known.
     pub ordered_ns: Option<i64>,
     /// Number columns, and which of their values are null.
-    pub values: Vec<(ScalarBuffer<f64>, Option<NullBuffer>)>,
+    pub values: Vec<Column<f64>>,
+}
+
+impl RawRows {
+    /// Some rows that follow each other, without a copy.
+    #[must_use]
+    pub fn part(&self, from: usize, len: usize) -> Self {
+        fn part<T: ArrowNativeType>(column: &Column<T>, from: usize, len: usize) -> Column<T> {
+            (column.0.slice(from, len), column.1.as_ref().map(|nulls| nulls.slice(from, len)))
+        }
+        let values = self.values.iter().map(|column| part(column, from, len)).collect();
+        let numbers = self.numbers.part(from, len);
+        Self { numbers, ts_ns: part(&self.ts_ns, from, len), ordered_ns: self.ordered_ns, values }
+    }
 }
 
 /// A row that was left out.

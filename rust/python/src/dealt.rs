@@ -1,9 +1,8 @@
 //! Rows of several symbols that stand among each other, dealt out by symbol: each column is read once from its first value to
 //! its last, and written where its symbol's rows stand together. Other ways would read a value here and a value there.
 
-use crate::arrow_in::{Values, part_of};
-use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, ScalarBuffer};
-use backtape_core::check::{RawRows, RowNumbers};
+use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer};
+use backtape_core::check::{Column, RawRows, RowNumbers};
 use backtape_engine::threads::in_halves;
 use std::sync::Arc;
 
@@ -13,10 +12,10 @@ pub(crate) fn dealt(rows: &RawRows, ids: &[u32], names: Vec<Arc<str>>) -> Vec<(A
     for &id in ids {
         counts[id as usize] += 1;
     }
-    let (numbers, dealt) = deal(rows, &places(ids, &counts));
+    let dealt = deal(rows, &places(ids, &counts));
     let mut from = 0;
     let part = |(symbol, len): (Arc<str>, usize)| {
-        let part = part_of(&dealt, from, len, RowNumbers::Each(numbers.slice(from, len)));
+        let part = dealt.part(from, len);
         from += len;
         (symbol, part)
     };
@@ -34,22 +33,23 @@ fn places(ids: &[u32], counts: &[usize]) -> Vec<u32> {
     ids.iter().map(place).collect()
 }
 
-/// All rows at their places, and which ones they were.
-fn deal(rows: &RawRows, places: &[u32]) -> (ScalarBuffer<u32>, RawRows) {
-    let mut numbers = vec![0; places.len()];
-    (0..).zip(places).for_each(|(row, &place)| numbers[place as usize] = row);
+/// All rows at their places.
+fn deal(rows: &RawRows, places: &[u32]) -> RawRows {
+    let mut moved = vec![0; places.len()];
+    (0..).zip(places).for_each(|(row, &place)| moved[place as usize] = row);
     let columns: Vec<&Buffer> =
         std::iter::once(rows.ts_ns.0.inner()).chain(rows.values.iter().map(|(column, _)| column.inner())).collect();
     let each = |some: &[&Buffer]| some.iter().map(|column| dealt_column(column.typed_data(), places)).collect();
     let mut columns = in_halves(&columns, |_| places.len(), each).into_iter();
     let nulls = |nulls: Option<&NullBuffer>| {
-        let moved = |nulls: &NullBuffer| numbers.iter().map(|&row: &u32| nulls.is_valid(row as usize)).collect();
-        nulls.map(moved)
+        let own = |nulls: &NullBuffer| moved.iter().map(|&row: &u32| nulls.is_valid(row as usize)).collect();
+        nulls.map(own)
     };
-    let ts_ns = values(columns.next().unwrap_or_default(), nulls(rows.ts_ns.1.as_ref()));
-    let own = rows.values.iter().zip(columns).map(|((_, own), column)| values(column, nulls(own.as_ref())));
-    let dealt = RawRows { ordered_ns: None, numbers: RowNumbers::From(0), ts_ns, values: own.collect() };
-    (numbers.into(), dealt)
+    let ts_ns = column(columns.next().unwrap_or_default(), nulls(rows.ts_ns.1.as_ref()));
+    let own = rows.values.iter().zip(columns).map(|((_, own), values)| column(values, nulls(own.as_ref())));
+    let values = own.collect();
+    let numbers = moved.iter().map(|&row| rows.numbers.of(row as usize) as u32).collect();
+    RawRows { ordered_ns: None, numbers: RowNumbers::Each(numbers), ts_ns, values }
 }
 
 /// The values of a column at their places, whatever they are: 8 bytes each.
@@ -61,6 +61,6 @@ fn dealt_column(values: &[u64], places: &[u32]) -> Buffer {
     Buffer::from_vec(dealt)
 }
 
-fn values<T: ArrowNativeType>(column: Buffer, nulls: Option<NullBuffer>) -> Values<T> {
+fn column<T: ArrowNativeType>(column: Buffer, nulls: Option<NullBuffer>) -> Column<T> {
     (column.into(), nulls)
 }

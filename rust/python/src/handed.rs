@@ -1,7 +1,7 @@
 //! `HandedTables`: many tables of one kind, handed over in one go. There may be thousands, and each handing over costs more
 //! than its rows: so they come column by column, and what is the same for all is looked at once.
 
-use crate::arrow_in::{Unreadable, Values};
+use crate::arrow_in::Unreadable;
 use crate::enter::Enter;
 use crate::tapes::{kind_of, unreadable};
 use arrow_array::cast::AsArray;
@@ -9,7 +9,7 @@ use arrow_array::types::{ArrowPrimitiveType, Float64Type, TimestampNanosecondTyp
 use arrow_array::{Array, ArrayRef, new_empty_array};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use arrow_select::concat::concat;
-use backtape_core::check::{RawRows, RowNumbers};
+use backtape_core::check::{Column, RawRows, RowNumbers};
 use backtape_core::interval::told_interval;
 use backtape_core::key::Kind;
 use backtape_core::steps::ascend;
@@ -129,7 +129,7 @@ fn tables(columns: &[Vec<ArrayRef>]) -> Vec<RawRows> {
     ts_ns.iter().enumerate().map(table).collect()
 }
 
-fn values<T: ArrowPrimitiveType>(piece: &ArrayRef) -> Values<T::Native> {
+fn values<T: ArrowPrimitiveType>(piece: &ArrayRef) -> Column<T::Native> {
     let piece = piece.as_primitive::<T>();
     (piece.values().clone(), piece.nulls().cloned())
 }
@@ -172,7 +172,7 @@ impl Pieces {
     }
 }
 
-fn stamps(kind: Kind, (ts_ns, nulls): &Values<i64>) -> Option<Stamps> {
+fn stamps(kind: Kind, (ts_ns, nulls): &Column<i64>) -> Option<Stamps> {
     if nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0) {
         return None;
     }

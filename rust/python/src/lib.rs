@@ -6,11 +6,13 @@
 
 mod arrow_in;
 mod arrow_out;
+mod asked;
 mod bar;
 mod batch;
 mod batch_form;
 mod batch_stream;
 mod boundary;
+mod by_symbol;
 mod cells;
 mod chunk;
 mod columns;
@@ -87,5 +89,5 @@ mod _core {
     #[pymodule_export]
     use crate::visits::{end_visits, forget_visits};
     #[pymodule_export]
-    use crate::words::numbered_words;
+    use crate::words::{numbered_words, words_there};
 }

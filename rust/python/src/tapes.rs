@@ -1,6 +1,8 @@
 //! `Tapes`: checked rows by tape.
 
-use crate::arrow_in::{Unreadable, read_all, read_by_symbol, rows_alone};
+use crate::arrow_in::{Unreadable, read_all, rows_alone};
+use crate::asked::Asked;
+use crate::by_symbol::read_by_symbol;
 use crate::enter::Enter;
 use crate::errors::{plain, raise, to_python};
 use crate::freed_memory;
@@ -110,9 +112,13 @@ impl Tapes {
     /// Checks the rows of one source and adds them to their tapes.
     ///
     /// `rows`: an Arrow stream of the canonical schema: ts timestamp[ns, UTC], numbers float64, and a symbol column
-    /// unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error.
+    /// unless `symbol` names the only one. `only_source`: whether a second source of one tape is an error. `symbols`,
+    /// `within_ns`: which of several symbols are asked for, and rows from when to when (ns UTC, half-open); others are
+    /// not looked at, but that a table whose stamps fall is checked whole.
     /// Raises the subclass of `DataError` that names the fault.
-    #[pyo3(signature = (kind, interval_ns, rows, *, symbol, source, on_bad_rows="raise", only_source=false))]
+    #[pyo3(signature = (
+        kind, interval_ns, rows, *, symbol, source, on_bad_rows="raise", only_source=false, symbols=None, within_ns=None
+    ))]
     #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn add(
         &self,
@@ -124,17 +130,20 @@ impl Tapes {
         source: &str,
         on_bad_rows: &str,
         only_source: bool,
+        symbols: Option<Vec<String>>,
+        within_ns: Option<(i64, i64)>,
     ) -> PyResult<()> {
+        let asked = Asked::new(symbols, within_ns);
         let (kind, on_bad) = (kind_of(py, kind)?, on_bad_of(py, on_bad_rows)?);
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
         let reader = rows.into_reader()?;
         let source_name: Arc<str> = source.into();
         let added = py.out(|| {
             let rows = match symbol {
-                None => read_by_symbol(reader, kind),
-                Some(symbol) => {
-                    read_all(reader).and_then(|batch| rows_alone(&batch, kind)).map(|rows| vec![(symbol.into(), rows)])
-                }
+                None => read_by_symbol(reader, kind, &asked),
+                Some(symbol) => read_all(reader)
+                    .and_then(|batch| rows_alone(&batch, kind))
+                    .map(|rows| vec![(symbol.into(), asked.part(&rows))]),
             };
             let checked = check_all(
                 &rows.map_err(Fault::Stream)?,
@@ -157,7 +166,8 @@ impl Tapes {
     /// Checks the rows of many tables of one symbol each, as `add` does one after the other, on two threads.
     ///
     /// `pieces`: place among the tables, symbol and source of each, in order.
-    #[pyo3(signature = (interval_ns, tables, *, pieces, on_bad_rows="raise", only_source=false))]
+    #[pyo3(signature = (interval_ns, tables, *, pieces, on_bad_rows="raise", only_source=false, within_ns=None))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn add_many(
         &self,
         py: Python<'_>,
@@ -166,7 +176,9 @@ impl Tapes {
         pieces: Vec<(usize, String, String)>,
         on_bad_rows: &str,
         only_source: bool,
+        within_ns: Option<(i64, i64)>,
     ) -> PyResult<()> {
+        let asked = Asked::new(None, within_ns);
         let on_bad = on_bad_of(py, on_bad_rows)?;
         let same_key = if only_source { SameKey::Refuse } else { SameKey::Join };
         let tables = tables.get();
@@ -175,7 +187,7 @@ impl Tapes {
             let checked = check_all(&pieces, rows, |(place, symbol, source)| {
                 let key = TapeKey { kind: tables.kind, interval_ns, symbol: symbol.as_str().into() };
                 let source: Arc<str> = source.as_str().into();
-                let checked = check_piece(&key, &source, tables.table(*place), on_bad)?;
+                let checked = check_piece(&key, &source, asked.part(&tables.table(*place)), on_bad)?;
                 Ok((key, source, checked))
             });
             self.put_all(checked, same_key)

@@ -3,6 +3,7 @@
 //! not, it is looked for among all.
 
 use crate::arrow_in::Unreadable;
+use crate::by_symbol::symbol_ids;
 use crate::enter::Enter;
 use crate::tapes::unreadable;
 use crate::visits::Visit;
@@ -12,7 +13,7 @@ use arrow_array::{Array, ArrayAccessor, ArrayRef, DictionaryArray, Int32Array, S
 use arrow_schema::{ArrowError, DataType};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyArrayReader};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The words of a column of strings (string or large_string, without nulls) as a dictionary array with int32
@@ -27,6 +28,24 @@ pub(crate) fn numbered_words(py: Python<'_>, column: PyArrayReader, source: &str
     let numbered = numbered.map_err(|fault| unreadable(py, fault, source))?;
     let _visit = Visit::begin(); // pyarrow lets go of the interpreter
     Ok(PyArray::from_array_ref(Arc::new(numbered)).to_pyarrow(py)?.unbind())
+}
+
+/// The words that a column of symbols (string, or a dictionary of strings, without nulls) has rows of, each once, sorted.
+/// `source`: its name in messages.
+#[pyfunction]
+pub(crate) fn words_there(py: Python<'_>, column: PyArrayReader, source: &str) -> PyResult<Vec<String>> {
+    let stream = column.into_reader()?;
+    let words = py.out(|| {
+        let mut words = BTreeSet::new();
+        for piece in stream {
+            let (ids, names) = symbol_ids(&piece?)?;
+            let mut there = vec![false; names.len()];
+            ids.iter().for_each(|&id| there[id as usize] = true);
+            words.extend(names.iter().zip(there).filter(|&(_, there)| there).map(|(name, _)| name.to_string()));
+        }
+        Ok(words.into_iter().collect())
+    });
+    words.map_err(|fault| unreadable(py, fault, source))
 }
 
 fn numbered(pieces: &[ArrayRef]) -> Result<DictionaryArray<Int32Type>, Unreadable> {
