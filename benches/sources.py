@@ -30,8 +30,8 @@ import symbols
 from bench_page import machine
 from shares import HEAD, PAGE
 
-HOW: Final = """`for batch in replay(source, symbols=..., start=..., end=...).batches()`, ns a bar that is played. To make
-the replay and to check the rows is part of it, and so is to open and to decode files. *Read alone* is
+HOW: Final = """`for batch in replay(source, symbols=..., start=..., end=...).batches()`, ns a bar that is played. To
+make the replay and to check the rows is part of it, and so is to open and to decode files. *Read alone* is
 `pyarrow.parquet.read_table` of them, one after the other, by the bars that were asked for. Row groups have as many
 rows as pyarrow gives them."""
 
