@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import backtape
 import exchange_days
@@ -16,13 +16,13 @@ import pytest
 from backtape._core import words_there
 from backtape.errors import DataError, NotFiniteError, SchemaError, UnsortedError
 from hypothesis import given, strategies as st
+from layouts import LAYOUTS, Layout, by_symbol, each_by_itself
 from observed import facts, replay_with, rows
 from oracles import MINUTE, Row
 from strategies import bar, examples, quote, table
 
 DAYS = exchange_days.days("XNYS", "2013-10-03", "2013-10-10")
 SYMBOLS = ("B", "A", "AA", "C")
-Layout = Callable[[Sequence[Row], random.Random], object]
 
 
 def rows_of(kind: str) -> list[Row]:
@@ -41,40 +41,6 @@ def rows_of(kind: str) -> list[Row]:
 
 
 ROWS = {kind: rows_of(kind) for kind in ("bar", "quote")}
-
-
-def by_symbol(own: Sequence[Row], _: random.Random) -> object:
-    return table(own[0].kind, own, symbol=True)
-
-
-def by_time(own: Sequence[Row], _: random.Random) -> object:
-    return table(own[0].kind, sorted(own, key=lambda row: row.ts), symbol=True)
-
-
-def by_month_and_symbol(own: Sequence[Row], _: random.Random) -> object:
-    """As files that were put together: each symbol stands in several places."""
-    half = DAYS[2].range[1]
-    return table(own[0].kind, sorted(own, key=lambda row: row.ts >= half), symbol=True)
-
-
-def each_by_itself(own: Sequence[Row], _: random.Random) -> object:
-    return {symbol: table(own[0].kind, [row for row in own if row.symbol == symbol]) for symbol in SYMBOLS}
-
-
-def in_pieces(layout: Callable[..., object]) -> Layout:
-    def cut(own: Sequence[Row], drawn: random.Random) -> object:
-        whole = layout(own, drawn)
-        assert isinstance(whole, pa.Table)
-        ends = sorted(drawn.sample(range(len(whole)), 5))
-        return pa.concat_tables(whole.slice(a, b - a) for a, b in zip([0, *ends], [*ends, len(whole)], strict=True))
-
-    return cut
-
-
-LAYOUTS: tuple[Layout, ...] = (
-    *(each_by_itself, by_symbol, by_time, by_month_and_symbol),
-    *map(in_pieces, (by_symbol, by_time, by_month_and_symbol)),
-)
 
 
 def told(source: object, settings: dict[str, object]) -> object:

@@ -419,6 +419,11 @@ class HandedTables:
         they tell (0 ns for other kinds), and whether one falls. `None` for a table without rows, or with nulls among its
         stamps.
         """
+    def within(self, /, start_ns: SupportsIndex, end_ns: SupportsIndex) -> list[tuple[int, int]]:
+        """
+        Where the rows of each table that lie in a span (ns UTC, half-open) begin, and how many there are; for tables whose
+        stamps never fall.
+        """
 
 @final
 class Ledger:
@@ -1047,11 +1052,16 @@ class Tapes:
         """
         Says that the tapes of some symbols belong to the collection even if no row of them comes.
         """
-    def fill(self, /, interval_ns: SupportsIndex, rows: Incomplete, *, symbol: str, source: str, gaps: SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]], at_ns: SupportsIndex | None = None) -> tuple[int, int, int, str | None]:
+    def fill(self, /, interval_ns: SupportsIndex, rows: Incomplete, *, symbol: str | None, source: str, gaps: SupportsGetItem[int, tuple[str, SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]]]], at_ns: SupportsIndex | None = None) -> tuple[int, int, int, str | None]:
         """
-        Adds those bars of a second store's answer that lie in gaps (start and end, ns UTC, half-open, ascending), marked
-        as filled. `at_ns`: when they are known, if not at their own ends. Returns how many were missing, how many differ
-        from a bar that is there, how many lie beside all gaps, and what the first conflict is.
+        Adds those bars of a second store's answer that lie in gaps (of each symbol: start and end, ns UTC, half-open,
+        ascending), marked as filled. `symbol`: the only one of the rows; `None` where they say it themselves, and those of
+        symbols without gaps are left out. `at_ns`: when they are known, if not at their own ends. Returns how many were
+        missing, how many differ from a bar that is there, how many lie beside all gaps, and what the first conflict is.
+        """
+    def fill_many(self, /, interval_ns: SupportsIndex, tables: HandedTables, *, pieces: SupportsGetItem[int, tuple[SupportsIndex, str, str]], gaps: SupportsGetItem[int, tuple[str, SupportsGetItem[int, tuple[SupportsIndex, SupportsIndex]]]], at_ns: SupportsIndex | None = None) -> tuple[int, int, int, str | None]:
+        """
+        The same of many tables of one symbol each, as `add_many` takes them.
         """
     def keys(self, /) -> list[tuple[str, int, str]]:
         """
@@ -1060,6 +1070,10 @@ class Tapes:
     def stamps(self, /) -> tuple[int, int] | None:
         """
         The first and the last stamp of all rows, ns UTC; `None` when there is no row.
+        """
+    def within(self, /, start_ns: SupportsIndex, end_ns: SupportsIndex) -> Tapes:
+        """
+        The same tapes with the rows of a span alone (ns UTC, half-open), without a copy of any.
         """
 
 @final

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from backtape._core import LoadedSession, Tapes
 from backtape.calendars import Session
@@ -16,12 +16,15 @@ from backtape.checks import Check
 from backtape.errors import FillError, RepositoryTimeout, StateError
 from backtape.prefetch import Prefetch
 from backtape.repositories.base import Piece, Repository
+from backtape.repositories.held import Handed, handed_over
 
 _TRIES: Final = 3
 Gap = tuple[str, int, int, int, int]
 """Symbol, interval (ns), start and end (ns UTC, half-open), bars missing."""
 _Spans = dict[str, list[tuple[int, int]]]
 """By symbol: start and end of each gap, ns UTC, half-open."""
+_Answer = dict[int, list[Piece]]
+"""By interval (ns): what a second store has."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Filler:
         self._tries = _TRIES if again else 1
         self._timeout_s = timeout_s
         self._on_failure = on_failure
-        self._asking: Prefetch[str, list[tuple[int, Piece]]] | None = None
+        self._asking: Prefetch[str, _Answer] | None = None
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -87,12 +90,12 @@ class Filler:
         return self._asking.threads() if self._asking is not None else []
 
     def fill(self, session: Session, loaded: LoadedSession, tapes: Tapes) -> tuple[Tapes | None, FillOutcome]:
-        """Return the tapes with the fills of a session, or None where nothing came of it.
+        """Return the tapes of a session with its fills, or None where nothing came of it.
 
         Raises:
             FillError: it failed, and that is to end the run.
         """
-        return self._fill(FillOutcome(session.label, 0, tries=0), loaded.base_gaps(), tapes)
+        return self._fill(FillOutcome(session.label, 0, tries=0), loaded.base_gaps(), tapes.within(*session.range))
 
     def fill_late(
         self, session: Session, gaps: Sequence[Gap], tapes: Tapes, at_ns: int
@@ -146,10 +149,10 @@ class Filler:
             outcome=outcome,
         )
 
-    def _answer(self, gaps: Sequence[Gap]) -> list[tuple[int, Piece]]:
-        def asked(_: str) -> list[tuple[int, Piece]]:
+    def _answer(self, gaps: Sequence[Gap]) -> _Answer:
+        def asked(_: str) -> _Answer:
             intervals = sorted({interval_ns for _, interval_ns, *_ in gaps})
-            return [(interval_ns, piece) for interval_ns in intervals for piece in self._pieces(interval_ns, gaps)]
+            return {interval_ns: list(self._pieces(interval_ns, gaps)) for interval_ns in intervals}
 
         source = f"the second store {self._repository.name}"
         self._asking = Prefetch(asked, name="backtape-fill", source=source, timeout_s=self._timeout_s)
@@ -172,35 +175,28 @@ class Filler:
             end_ns=max(end_ns for _, _, _, end_ns, _ in own),
         )
         for piece in answer:
-            for symbol, rows in _by_symbol(piece, wanted):
-                yield Piece(f"fill {piece.source}", rows, symbol)
+            rows = piece.rows
+            if piece.symbol is None and rows["symbol"].null_count:
+                rows = rows.filter(pc.is_valid(rows["symbol"]))
+            if piece.symbol is None or piece.symbol in wanted:
+                yield Piece(f"fill {piece.source}", rows, piece.symbol)
 
 
-def _by_symbol(piece: Piece, wanted: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
-    if piece.symbol is not None:
-        if piece.symbol in wanted:
-            yield piece.symbol, piece.rows
-        return
-    names = piece.rows["symbol"].cast(pa.string()).to_numpy(zero_copy_only=False)
-    for symbol in sorted(set(names) & set(wanted)):
-        yield symbol, piece.rows.filter(pa.array(names == symbol)).drop_columns(["symbol"])
-
-
-def _added(
-    tapes: Tapes, answer: Sequence[tuple[int, Piece]], gaps: Sequence[Gap], outcome: FillOutcome
-) -> tuple[Tapes, FillOutcome]:
+def _added(tapes: Tapes, answer: _Answer, gaps: Sequence[Gap], outcome: FillOutcome) -> tuple[Tapes, FillOutcome]:
     """A copy of the tapes with the fills. Bad rows of the second store are left out; they end no run."""
     spans: dict[int, _Spans] = {}
     for symbol, interval_ns, start_ns, end_ns, _ in gaps:
         spans.setdefault(interval_ns, {}).setdefault(symbol, []).append((start_ns, end_ns))
     copied, filled, conflicts, beside, first = tapes.copy(), 0, 0, 0, None
-    for interval_ns, piece in answer:
-        symbol = str(piece.symbol)
-        own = spans[interval_ns].get(symbol, [])
-        added, against, out, conflict = copied.fill(
-            interval_ns, piece.rows, symbol=symbol, source=piece.source, gaps=own, at_ns=outcome.at
-        )
-        filled, conflicts, beside = filled + added, conflicts + against, beside + out
-        first = first or conflict
+    for interval_ns, pieces in answer.items():
+        for one in handed_over("bar", pieces):
+            own, at_ns = [*spans[interval_ns].items()], outcome.at
+            if isinstance(one, Handed):
+                told = copied.fill_many(interval_ns, one.tables, pieces=one.pieces, gaps=own, at_ns=at_ns)
+            else:
+                told = copied.fill(interval_ns, one.rows, symbol=one.symbol, source=one.source, gaps=own, at_ns=at_ns)
+            added, against, out, conflict = told
+            filled, conflicts, beside = filled + added, conflicts + against, beside + out
+            first = first or conflict
     found = replace(outcome, filled=filled, conflicts=conflicts, conflict=first, beside=beside, error=None)
     return copied, found

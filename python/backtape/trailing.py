@@ -133,4 +133,4 @@ def _add(
         if is_fill[start:end].any():
             own_rows = rows.slice(start, end - start).drop_columns(["symbol"])
             fills = own_rows.filter(pa.array(is_fill[start:end]))
-            tapes.fill(base_ns, fills, symbol=symbol, source=_SOURCE, gaps=list(spans))
+            tapes.fill(base_ns, fills, symbol=symbol, source=_SOURCE, gaps=[(symbol, list(spans))])

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtape._core import HandedTables, Tapes, words_there
-from backtape.arrow_types import stamps_ns
+from backtape.arrow_types import positions_ns, stamps_ns
 from backtape.model import Kind, TapeInfo
 from backtape.normalise import NUMBERS
 from backtape.repositories.base import Piece
+from backtape.repositories.kept import Stretch, within
+
+_I64_MIN: Final = -(2**63)
+_I64_MAX: Final = 2**63 - 1
 
 
 class Asked(NamedTuple):
@@ -39,6 +43,7 @@ class Held:
     interval_ns: int
     piece: Piece
     _found: tuple[str, ...] = ()
+    _stretch: Stretch | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -56,15 +61,26 @@ class Held:
         stamps = stamps_ns(ts.drop_null() if ts.null_count else ts)
         return (int(stamps.min()), int(stamps.max())) if len(stamps) else None
 
-    def pieces(self, wanted: frozenset[str] | None) -> Iterator[Piece]:
-        """The rows of some symbols, or of all."""
+    def pieces(self, wanted: frozenset[str] | None, start_ns: int, end_ns: int) -> Iterator[Piece]:
+        """The rows of some symbols, or of all, with start_ns <= ts < end_ns; those without a stamp go with others."""
         rows, symbol = self.piece.rows, self.piece.symbol
-        if wanted is None or symbol in wanted or (symbol is None and wanted.issuperset(self.symbols)):
-            yield self.piece
-        elif symbol is None:
+        if wanted is not None and symbol is not None and symbol not in wanted:
+            return
+        if start_ns > _I64_MIN or end_ns < _I64_MAX:
+            rows = self._within(start_ns, end_ns)
+        if wanted is not None and symbol is None and not wanted.issuperset(self.symbols):
             words = pa.array(sorted(wanted), pa.string())
             parts = [pc.is_in(chunk.dictionary, words).take(chunk.indices) for chunk in rows["symbol"].chunks]
-            yield Piece(self.piece.source, rows.filter(pa.chunked_array(parts, pa.bool_())), None)
+            rows = rows.filter(pa.chunked_array(parts, pa.bool_()))
+        yield self.piece if rows is self.piece.rows else Piece(self.piece.source, rows, symbol)
+
+    def _within(self, start_ns: int, end_ns: int) -> pa.Table:
+        rows = self.piece.rows
+        if rows["ts"].null_count:
+            return within(rows, positions_ns(rows["ts"], alone_ns=start_ns), start_ns, end_ns)
+        if self._stretch is None:  # who asks once asks again, session by session
+            self._stretch = Stretch.of(rows, stamps_ns(rows["ts"]), _I64_MIN, _I64_MAX)
+        return self._stretch.within(start_ns, end_ns)
 
 
 @dataclass(eq=False, slots=True)
@@ -85,12 +101,22 @@ class HeldRun:
     bounds: tuple[int, int]
     canonical: Callable[[pa.Table, str], pa.Table]
 
-    def pieces(self, wanted: frozenset[str] | None) -> Iterator[Piece]:
-        """The tables of some symbols, or all."""
-        for symbol, table in zip(self.symbols, self.tables, strict=True):
-            if wanted is None or symbol in wanted:
-                source = name_of(symbol, self.kind)
-                yield Piece(source, self.canonical(table, source), symbol)
+    def pieces(self, wanted: frozenset[str] | None, start_ns: int, end_ns: int) -> Iterator[Piece]:
+        """The rows of some symbols, or all, with start_ns <= ts < end_ns, table by table, but of empty ones."""
+        ranges = self.handed.within(start_ns, end_ns)
+        found = [
+            (symbol, table.slice(from_, rows))
+            for place, symbol, table in zip(self.places, self.symbols, self.tables, strict=True)
+            for from_, rows in (ranges[place],)
+            if rows and (wanted is None or symbol in wanted)
+        ]
+        if not found:
+            return
+        canonical, end = self.canonical(pa.concat_tables([table for _, table in found]), "tables"), 0
+        for symbol, table in found:
+            end += table.num_rows
+            rows = canonical.slice(end - table.num_rows, table.num_rows)
+            yield Piece(name_of(symbol, self.kind), rows, symbol)
 
     def add_to(self, tapes: Tapes, asked: Asked) -> None:
         """Check the tables of some symbols, or all, and add them to tapes."""
@@ -121,40 +147,54 @@ def empty_tapes(tapes: Iterable[TapeInfo]) -> tuple[Tapes, tuple[tuple[Kind, int
 
 
 def add_pieces(tapes: Tapes, kind: Kind, interval_ns: int, pieces: Iterable[Piece], asked: Asked) -> None:
-    """Check pieces of one kind and add what is asked for, in their order. Those that follow each other and have a
-    symbol and a schema in common go over at once.
+    """Check pieces of one kind and add what is asked for, in their order.
 
     Raises:
         DataError: rows that cannot be replayed as they are.
     """
-    of_wanted = (piece for piece in pieces if asked.wants(piece.symbol))
-    for schema, grouped in groupby(of_wanted, lambda piece: piece.rows.schema if piece.symbol is not None else None):
-        run = list(grouped)
-        if schema is not None and len(run) > 1:
-            rows = pa.concat_tables([one.rows for one in run])
-            handed = HandedTables(kind, columns_of(kind, rows), [one.rows.num_rows for one in run])
-            told = [(place, one.symbol or "", one.source) for place, one in enumerate(run)]
+    for one in handed_over(kind, (piece for piece in pieces if asked.wants(piece.symbol))):
+        if isinstance(one, Handed):
             tapes.add_many(
                 interval_ns,
-                handed,
-                pieces=told,
+                one.tables,
+                pieces=one.pieces,
                 on_bad_rows=asked.on_bad_rows,
                 only_source=True,
                 within_ns=asked.within_ns,
             )
             continue
-        for piece in run:
-            tapes.add(
-                kind,
-                interval_ns,
-                piece.rows,
-                symbol=piece.symbol,
-                source=piece.source,
-                on_bad_rows=asked.on_bad_rows,
-                only_source=True,
-                symbols=None if asked.symbols is None else [*asked.symbols],
-                within_ns=asked.within_ns,
-            )
+        tapes.add(
+            kind,
+            interval_ns,
+            one.rows,
+            symbol=one.symbol,
+            source=one.source,
+            on_bad_rows=asked.on_bad_rows,
+            only_source=True,
+            symbols=None if asked.symbols is None else [*asked.symbols],
+            within_ns=asked.within_ns,
+        )
+
+
+class Handed(NamedTuple):
+    """Pieces that went over to the core in one go. `pieces`: place among the tables, symbol and source of each."""
+
+    tables: HandedTables
+    pieces: list[tuple[int, str, str]]
+
+
+def handed_over(kind: Kind, pieces: Iterable[Piece]) -> Iterator[Handed | Piece]:
+    """Pieces of one kind in their order. Those that follow each other and have a symbol and a schema in common go over
+    at once; others are still to be handed over.
+    """
+    for schema, grouped in groupby(pieces, lambda piece: piece.rows.schema if piece.symbol is not None else None):
+        run = list(grouped)
+        if schema is None or len(run) < 2:
+            yield from run
+            continue
+        rows = pa.concat_tables([one.rows for one in run])
+        tables = HandedTables(kind, columns_of(kind, rows), [one.rows.num_rows for one in run])
+        yield Handed(tables, [(place, one.symbol or "", one.source) for place, one in enumerate(run)])
 
 
 def columns_of(kind: Kind, rows: pa.Table) -> list[pa.ChunkedArray]:

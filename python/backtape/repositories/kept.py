@@ -66,7 +66,7 @@ def of_runs(rows: pa.Table, runs: Sequence[tuple[int, int]]) -> pa.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class Stretch:
     """Rows between two times. `edges`: where runs of ascending positions begin, and where the last ends."""
 
     rows: pa.Table
@@ -74,6 +74,12 @@ class _Stretch:
     start_ns: int
     end_ns: int
     edges: list[int]
+
+    @staticmethod
+    def of(rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> Stretch:
+        """Find the runs. `positions`: when each row counts as read, ns UTC."""
+        falls = np.flatnonzero(positions[1:] < positions[:-1]) + 1
+        return Stretch(rows, positions, start_ns, end_ns, [0, *falls.tolist(), len(positions)])
 
     def within(self, start_ns: int, end_ns: int) -> pa.Table:
         """The rows between two other times."""
@@ -94,7 +100,7 @@ class Ahead:
     """
 
     def __init__(self, bytes_max: int) -> None:
-        self._kept: Kept[_Stretch] = Kept(bytes_max)
+        self._kept: Kept[Stretch] = Kept(bytes_max)
 
     def within(self, key: object, start_ns: int, end_ns: int) -> pa.Table | None:
         """Return the rows of a place between two times, or None where they are not all kept."""
@@ -105,6 +111,5 @@ class Ahead:
 
     def keep(self, key: object, rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> None:
         """Keep rows of a place, among them all that lie between two times."""
-        falls = np.flatnonzero(positions[1:] < positions[:-1]) + 1
-        stretch = _Stretch(rows, positions, start_ns, end_ns, [0, *falls.tolist(), len(positions)])
+        stretch = Stretch.of(rows, positions, start_ns, end_ns)
         self._kept.put(key, stretch, rows.nbytes + positions.nbytes)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from backtape._core import HandedTables, Tapes, interval_of_stamps, numbered_words
-from backtape.arrow_types import ArrowStreamable, is_streamable, positions_ns, stamps_ns
+from backtape.arrow_types import ArrowStreamable, is_streamable, stamps_ns
 from backtape.errors import ConfigError, DataError, SchemaError
 from backtape.model import KINDS, Kind, TapeInfo, kind_of
 from backtape.normalise import (
@@ -24,7 +24,6 @@ from backtape.normalise import (
 from backtape.repositories.base import Piece
 from backtape.repositories.converted import all_converted
 from backtape.repositories.held import Asked, Held, HeldRun, add_pieces, columns_of, empty_tapes, name_of
-from backtape.repositories.kept import within
 
 Tables = ArrowStreamable | Iterable[ArrowStreamable] | Mapping[str, object]
 """One table, several, {symbol: table}, {kind: table} or {kind: {symbol: table}}."""
@@ -37,7 +36,6 @@ _Found = tuple[Kind | None, str | None, pa.Table]
 _Alike = tuple[Kind | None]
 """What tables of one named symbol each have in common that may be of one schema: their kind, where it is named."""
 
-_I64_MIN: Final = -(2**63)
 _BARS_TELLING: Final = 20
 """So few bars may all stand on a coarser grid by chance."""
 
@@ -111,11 +109,7 @@ class MemoryRepository:
         """Yield the rows of `kind` with start_ns <= ts < end_ns (ns UTC), table by table."""
         wanted = None if symbols is None else frozenset(symbols)
         for held in self._of(kind, interval_ns):
-            for piece in held.pieces(wanted):
-                rows = piece.rows
-                if start_ns > _I64_MIN or end_ns < 2**63 - 1:
-                    rows = within(rows, positions_ns(rows["ts"], alone_ns=start_ns), start_ns, end_ns)
-                yield piece if rows is piece.rows else Piece(piece.source, rows, piece.symbol)
+            yield from held.pieces(wanted, start_ns, end_ns)
 
     def checked(
         self,

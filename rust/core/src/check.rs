@@ -102,6 +102,15 @@ pub struct Checked {
     pub rows: Rows,
     /// Bad rows in the order in which they came.
     pub dropped: Vec<Dropped>,
+    /// How many rows of their source lie before them, for messages.
+    pub before: u64,
+}
+
+impl Checked {
+    /// Rows that are known to be good.
+    pub const fn good(rows: Rows) -> Self {
+        Self { rows, dropped: Vec::new(), before: 0 }
+    }
 }
 
 /// Checks the rows of one source for one tape.
@@ -111,9 +120,10 @@ pub struct Checked {
 /// a negative volume or size, a bar stamp off the grid, two different bars under one stamp.
 pub fn check(key: &TapeKey, source_name: &Arc<str>, raw: RawRows, on_bad: OnBadRows) -> Result<Checked> {
     let raw = if key.kind == Kind::Quote { absent_sides(raw) } else { raw };
+    let before = if let RowNumbers::From(before) = raw.numbers { before } else { 0 };
     if let Some(signs) = clean(key, &raw) {
         let rows = Rows { signed: signs == Signs::Any, ..into_rows(key.kind, raw) };
-        return Ok(Checked { rows, dropped: Vec::new() });
+        return Ok(Checked { before, ..Checked::good(rows) });
     }
     let mut door = Door { key, source_name, raw: &raw, last: None, keep: Vec::new(), dropped: Vec::new() };
     for row in 0..raw.ts_ns.0.len() {
@@ -125,7 +135,7 @@ pub fn check(key: &TapeKey, source_name: &Arc<str>, raw: RawRows, on_bad: OnBadR
         }
     }
     let Door { keep, dropped, .. } = door;
-    Ok(Checked { rows: into_rows(key.kind, raw).select(&keep), dropped })
+    Ok(Checked { rows: into_rows(key.kind, raw).select(&keep), dropped, before })
 }
 
 fn into_rows(kind: Kind, raw: RawRows) -> Rows {
@@ -202,9 +212,9 @@ impl Door<'_> {
         if self.key.kind != Kind::Bar || ts_ns > ts_prev_ns {
             return Verdict::Good;
         }
-        let (first, later) = ((self.source_name, self.raw.numbers.of(last)), self.place(row));
+        let first = (self.source_name, self.raw.numbers.of(last));
         let values = |row: usize| self.raw.values.iter().map(move |(column, _)| column[row]);
-        same_bar(later, ts_ns, values(row), first, values(last)).map_or(Verdict::Twice, Verdict::Bad)
+        same_bar(|| self.place(row), ts_ns, values(row), first, values(last)).map_or(Verdict::Twice, Verdict::Bad)
     }
 
     fn bad_number(&self, row: usize, ts_ns: i64) -> Option<Error> {

@@ -4,6 +4,7 @@ use crate::check::Checked;
 use crate::error::{Error, Place};
 use crate::key::TapeKey;
 use crate::late::LateFill;
+use crate::rows::Rows;
 use crate::span::Span;
 use crate::tapes::Tapes;
 use crate::twice::same_bar;
@@ -23,6 +24,16 @@ pub struct Filled {
     pub beside: u64,
 }
 
+impl Filled {
+    /// Adds what became of rows that came later.
+    pub fn add(&mut self, later: Self) {
+        self.filled += later.filled;
+        self.conflicts += later.conflicts;
+        self.beside += later.beside;
+        self.conflict = self.conflict.take().or(later.conflict);
+    }
+}
+
 /// Adds the rows of an answer that lie in `gaps` (ascending and apart) to a tape: those known at `at_ns`, if that is
 /// given, and not before.
 pub fn fill(
@@ -35,11 +46,12 @@ pub fn fill(
 ) -> Filled {
     let mut sorted = Filled { beside: checked.dropped.len() as u64, ..Filled::default() };
     let (rows, mut keep) = (&checked.rows, Vec::<Range<usize>>::new());
+    let mut there = BarsThere::of(tapes, key);
     for (row, &ts_ns) in rows.ts_ns.iter().enumerate() {
-        if let Some((source_first, row_first, first)) = tapes.bar_at(key, ts_ns) {
-            let place = Place { tape: key.clone(), source_name: Arc::clone(source_name), row: row as u64 };
+        if let Some((source_first, row_first, first)) = there.next_at(ts_ns) {
+            let place = || Place { tape: key.clone(), source_name: Arc::clone(source_name), row: row as u64 };
             let values = rows.values.iter().map(|column| column[row]);
-            match same_bar(place, ts_ns, values, (&source_first, row_first), first.into_iter()) {
+            match same_bar(place, ts_ns, values, (source_first, row_first), first) {
                 Some(conflict) => {
                     sorted.conflicts += 1;
                     sorted.conflict.get_or_insert(conflict);
@@ -59,9 +71,33 @@ pub fn fill(
     sorted.filled = rows.len() as u64;
     match at_ns {
         Some(at_ns) => tapes.insert_late(key, source_name, LateFill { at_ns, rows }),
-        None => tapes.insert(key, source_name, Checked { rows: rows.marked_filled(), dropped: Vec::new() }),
+        None => tapes.insert(key, source_name, Checked::good(rows.marked_filled())),
     }
     sorted
+}
+
+/// The bars that a tape has, gone through stamp by stamp.
+struct BarsThere<'a> {
+    sources: Vec<(&'a Arc<str>, u64, &'a Rows)>,
+    /// How many rows of each source are behind.
+    behind: Vec<usize>,
+}
+
+impl<'a> BarsThere<'a> {
+    fn of(tapes: &'a Tapes, key: &TapeKey) -> Self {
+        let sources = tapes.bars_by_source(key);
+        Self { behind: vec![0; sources.len()], sources }
+    }
+
+    /// The bar under a stamp, which is no earlier than the one before: its source, its row there and its numbers.
+    fn next_at(&mut self, ts_ns: i64) -> Option<(&'a Arc<str>, u64, impl Iterator<Item = f64> + use<'a>)> {
+        self.sources.iter().zip(&mut self.behind).find_map(|(&(name, before, rows), behind)| {
+            *behind += rows.ts_ns[*behind..].iter().take_while(|&&own_ns| own_ns < ts_ns).count();
+            let row = *behind;
+            let is_there = rows.ts_ns.get(row) == Some(&ts_ns);
+            is_there.then(|| (name, before + row as u64, rows.values.iter().map(move |column| column[row])))
+        })
+    }
 }
 
 fn is_in(gaps: &[Span], ts_ns: i64) -> bool {
@@ -73,7 +109,6 @@ fn is_in(gaps: &[Span], ts_ns: i64) -> bool {
 mod tests {
     use super::*;
     use crate::key::Kind;
-    use crate::rows::Rows;
 
     fn key() -> TapeKey {
         TapeKey { kind: Kind::Bar, interval_ns: 10, symbol: "IBM".into() }
@@ -81,7 +116,7 @@ mod tests {
 
     fn bars(ts_ns: &[i64], price: f64) -> Checked {
         let values = (0..5).map(|_| vec![price; ts_ns.len()].into()).collect();
-        Checked { rows: Rows::new(Kind::Bar, ts_ns.to_vec().into(), values), dropped: vec![] }
+        Checked::good(Rows::new(Kind::Bar, ts_ns.to_vec().into(), values))
     }
 
     fn gaps() -> [Span; 2] {

@@ -32,7 +32,7 @@ impl Growing {
             let ts_ns = grown(ts_ns, &self.last.ts_ns, &later.ts_ns);
             self.last = Rows::new(kind, ts_ns, values);
         }
-        Checked { rows: self.last.clone(), dropped: self.dropped.clone() }
+        Checked { dropped: self.dropped.clone(), ..Checked::good(self.last.clone()) }
     }
 }
 

@@ -188,9 +188,9 @@ mod tests {
     fn bars_that_were_filled_in_are_told_from_those_that_came_in() -> Result<(), TestCaseError> {
         let mut tapes = tapes(&[(Kind::Bar, "A", &[12, 14, 16]), (Kind::Trade, "A", &[13, 15])]);
         let others = crate::loaded::tests::tapes(&[(Kind::Bar, "A", &[13, 15])]);
-        let (key, Tape { rows, dropped }) = others.joined(OnBadRows::Raise).expect("one").pop_first().expect("one");
+        let (key, Tape { rows, .. }) = others.joined(OnBadRows::Raise).expect("one").pop_first().expect("one");
         let missing = Span::new(12 * MINUTE, 17 * MINUTE).expect("ascending");
-        let found = fill(&mut tapes, &key, &"second".into(), &Checked { rows, dropped }, &[missing], None);
+        let found = fill(&mut tapes, &key, &"second".into(), &Checked::good(rows), &[missing], None);
         prop_assert_eq!(found.filled, 2);
         check(&loaded(&tapes, Hours::Regular, &[5 * MINUTE]))?;
         check(&loaded(&tapes, Hours::Regular, &[]))

@@ -8,6 +8,7 @@ use crate::rows::Rows;
 use crate::span::{Span, rows_until_near, rows_within};
 use crate::twice::same_bar;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -63,14 +64,25 @@ impl Piece {
         Self { source_name: Arc::clone(source_name), checked, last: Arc::default() }
     }
 
-    fn within(&self, span: Span) -> Tape {
-        let Checked { rows, dropped } = &self.checked;
+    fn range(&self, span: Span) -> Range<usize> {
+        let rows = &self.checked.rows;
         let [end, len] = [0, 1].map(|place| self.last[place].load(Relaxed));
         let from = rows_until_near(&rows.ts_ns, end, span.start_ns());
         let to = rows_until_near(&rows.ts_ns, from + len, span.end_ns()).max(from);
         self.last[0].store(to, Relaxed);
         self.last[1].store(to - from, Relaxed);
-        Tape { rows: rows.slice(from..to), dropped: dropped_within(dropped, span) }
+        from..to
+    }
+
+    fn within(&self, span: Span) -> Tape {
+        let Checked { rows, dropped, .. } = &self.checked;
+        Tape { rows: rows.slice(self.range(span)), dropped: dropped_within(dropped, span) }
+    }
+
+    fn part(&self, span: Span) -> Self {
+        let Tape { rows, dropped } = self.within(span);
+        let before = self.checked.before + self.range(span).start as u64;
+        Self::new(&self.source_name, Checked { rows, dropped, before })
     }
 }
 
@@ -140,14 +152,20 @@ impl Tapes {
         self.late.get(key).map_or_else(Vec::new, |fills| fills.iter().map(|(_, fill)| fill).collect())
     }
 
-    /// The bar of a tape under a stamp: its source, its row there and its numbers.
-    pub fn bar_at(&self, key: &TapeKey, ts_ns: i64) -> Option<(Arc<str>, u64, Vec<f64>)> {
-        let fed = self.pieces.get(key).into_iter().flatten().map(|piece| (&piece.source_name, &piece.checked.rows));
-        let late = self.late.get(key).into_iter().flatten().map(|(name, fill)| (name, &fill.rows));
-        fed.chain(late).find_map(|(name, rows)| {
-            let row = rows.ts_ns.binary_search(&ts_ns).ok()?;
-            Some((Arc::clone(name), row as u64, rows.values.iter().map(|column| column[row]).collect()))
-        })
+    /// The bars of a tape, those of each source by themselves: its name, how many of its rows lie before, and the rows.
+    pub(crate) fn bars_by_source(&self, key: &TapeKey) -> Vec<(&Arc<str>, u64, &Rows)> {
+        let pieces = self.pieces.get(key).into_iter().flatten();
+        let fed = pieces.map(|piece| (&piece.source_name, piece.checked.before, &piece.checked.rows));
+        let late = self.late.get(key).into_iter().flatten().map(|(name, fill)| (name, 0, &fill.rows));
+        fed.chain(late).collect()
+    }
+
+    /// The same tapes, of which only the rows in a span are left; none is copied. Late fills stay.
+    #[must_use]
+    pub fn within(&self, span: Span) -> Self {
+        let part = |pieces: &Vec<Piece>| pieces.iter().map(|piece| piece.part(span)).collect();
+        let pieces = self.pieces.iter().map(|(key, pieces)| (key.clone(), part(pieces)));
+        Self { pieces: pieces.collect(), late: self.late.clone() }
     }
 
     /// Says that a tape belongs to the collection even if no row of it comes.
@@ -200,7 +218,7 @@ impl Tapes {
 /// Pieces follow each other by their first stamp; where they overlap, rows interleave by stamp, then by the name of
 /// the source, so that the order in which files were listed can't be seen.
 fn join(key: &TapeKey, pieces: &[Piece], on_bad: OnBadRows) -> Result<Tape> {
-    if let [Piece { checked: Checked { rows, dropped }, .. }] = pieces {
+    if let [Piece { checked: Checked { rows, dropped, .. }, .. }] = pieces {
         return Ok(Tape { rows: rows.clone(), dropped: dropped.clone() });
     }
     let mut pieces: Vec<&Piece> = pieces.iter().collect();
@@ -249,10 +267,13 @@ fn interleave(
             order.push(row);
             continue;
         };
-        let source = |row: usize| (&pieces[origin[row].0].source_name, origin[row].1 as u64);
+        let source = |row: usize| {
+            let (piece, own) = (pieces[origin[row].0], origin[row].1);
+            (&piece.source_name, piece.checked.before + own as u64)
+        };
         let values = |row: usize| rows.values.iter().map(move |column| column[row]);
         let (source_name, number) = source(row);
-        let place = Place { tape: key.clone(), source_name: Arc::clone(source_name), row: number };
+        let place = || Place { tape: key.clone(), source_name: Arc::clone(source_name), row: number };
         match (same_bar(place, ts_ns, values(row), source(last), values(last)), on_bad) {
             (Some(fault), OnBadRows::Raise) => return Err(fault),
             (Some(fault), OnBadRows::Quarantine) => dropped.push(Dropped { at_ns: ts_ns, why: Why::Bad(fault) }),

@@ -23,7 +23,7 @@ pub fn check_follows(
     if key.kind != Kind::Bar || ts_ns != *ts_last_ns {
         return Ok(None);
     }
-    let place = Place { tape: key.clone(), source_name: Arc::clone(source_name), row: row as u64 };
+    let place = || Place { tape: key.clone(), source_name: Arc::clone(source_name), row: row as u64 };
     let values = rows.values.iter().map(|column| column[row]);
     match (same_bar(place, ts_ns, values, (source_name, row as u64), last.iter().copied()), on_bad) {
         (None, _) => Ok(Some(Dropped { at_ns: ts_ns, why: Why::Duplicate })),
@@ -34,7 +34,7 @@ pub fn check_follows(
 
 /// The conflict between two bars under one stamp; `None` when they are identical.
 pub(crate) fn same_bar(
-    later: Place,
+    later: impl FnOnce() -> Place,
     ts_ns: i64,
     values: impl Iterator<Item = f64>,
     (source_first, row_first): (&Arc<str>, u64),
@@ -42,7 +42,7 @@ pub(crate) fn same_bar(
 ) -> Option<Error> {
     let mut pairs = values.zip(values_first).zip(Kind::Bar.columns());
     pairs.find(|((value, first), _)| value != first).map(|((value, value_first), column)| Error::Conflict {
-        place: later,
+        place: later(),
         ts_ns,
         column,
         value,

@@ -238,7 +238,7 @@ mod tests {
     fn trades(ts_ns: &[i64]) -> Checked {
         let values = (0..2).map(|_| vec![1.0; ts_ns.len()].into()).collect();
         let rows = Rows::new(Kind::Trade, ts_ns.to_vec().into(), values);
-        Checked { rows, dropped: Vec::new() }
+        Checked::good(rows)
     }
 
     fn feeds(rows: usize, bytes: usize, symbols: &[&str]) -> (Feeds<Arc<HandWall>>, Arc<HandWall>) {

@@ -152,7 +152,7 @@ mod tests {
                 {
                     let (ts_ns, values) = (minute * 60, [price; 5]);
                     let values = &values[..kind.columns().len()];
-                    let one = Checked { rows: Rows::one(kind, ts_ns, values), dropped: Vec::new() };
+                    let one = Checked::good(Rows::one(kind, ts_ns, values));
                     let fed = batches.push(&one.rows, one.dropped, on_bad);
                     assert_eq!(rows.push_row(ts_ns, values, on_bad), fed, "{key}, minute {minute} at {price}");
                 }

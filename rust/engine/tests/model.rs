@@ -31,7 +31,7 @@ fn key(symbol: &str) -> TapeKey {
 
 fn trade(ts_ns: i64) -> Checked {
     let values = (0..2).map(|_| vec![1.0].into()).collect();
-    Checked { rows: Rows::new(Kind::Trade, vec![ts_ns].into(), values), dropped: Vec::new() }
+    Checked::good(Rows::new(Kind::Trade, vec![ts_ns].into(), values))
 }
 
 fn feeds(rows: usize) -> Arc<Feeds<HandWall>> {

@@ -76,6 +76,17 @@ impl HandedTables {
         Ok(Self { kind, tables, stamps: OnceLock::new() })
     }
 
+    /// Where the rows of each table that lie in a span (ns UTC, half-open) begin, and how many there are; for tables whose
+    /// stamps never fall.
+    fn within(&self, py: Python<'_>, start_ns: i64, end_ns: i64) -> Vec<(usize, usize)> {
+        let range = |table: &RawRows| {
+            let until = |ns: i64| table.ts_ns.0.partition_point(|&ts| ts < ns);
+            let start = until(start_ns);
+            (start, until(end_ns).max(start) - start)
+        };
+        py.out(|| self.tables.iter().map(range).collect())
+    }
+
     /// What the stamps of each table tell: the lowest, the highest (ns UTC), how many there are, the interval of bars that
     /// they tell (0 ns for other kinds), and whether one falls. `None` for a table without rows, or with nulls among its
     /// stamps.

@@ -21,6 +21,7 @@ mod enter;
 mod errors;
 mod fed_input;
 mod feeds;
+mod fills;
 mod flags;
 mod freed_memory;
 mod handed;

@@ -5,13 +5,13 @@ use crate::asked::Asked;
 use crate::by_symbol::read_by_symbol;
 use crate::enter::Enter;
 use crate::errors::{plain, raise, to_python};
+use crate::fills::{Answer, Gaps, Told};
 use crate::freed_memory;
 use crate::handed::HandedTables;
-use crate::session::spans_of;
-use backtape_core::check::{Checked, OnBadRows, check};
+use backtape_core::check::{Checked, OnBadRows};
 use backtape_core::error::Error;
-use backtape_core::fills::fill;
 use backtape_core::key::{Kind, TapeKey};
+use backtape_core::span::Span;
 use backtape_core::tapes::{SameKey, Tapes as Collected, check_piece};
 use backtape_engine::threads::in_halves;
 use pyo3::prelude::*;
@@ -27,6 +27,21 @@ pub(crate) struct Tapes(Mutex<Arc<Collected>>);
 enum Fault {
     Core(Error),
     Stream(Unreadable),
+}
+
+impl From<Unreadable> for Fault {
+    fn from(error: Unreadable) -> Self {
+        Self::Stream(error)
+    }
+}
+
+impl Fault {
+    fn into_python(self, py: Python<'_>, source: &str) -> PyErr {
+        match self {
+            Self::Core(error) => to_python(py, &error),
+            Self::Stream(error) => unreadable(py, error, source),
+        }
+    }
 }
 
 pub(crate) fn kind_of(py: Python<'_>, name: &str) -> PyResult<Kind> {
@@ -73,6 +88,12 @@ impl Tapes {
         Ok(())
     }
 
+    fn fill_gaps(&self, gaps: &Gaps, rows: impl Iterator<Item = Answer>) -> Result<Told, Error> {
+        let checked = gaps.checked(rows)?;
+        let mut collected = self.lock();
+        Ok(gaps.fill(Arc::make_mut(&mut collected), &checked))
+    }
+
     /// What is collected so far; to hold on to it costs nothing.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Arc<Collected>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -80,7 +101,7 @@ impl Tapes {
 }
 
 /// Checked rows of a tape, and what they come from.
-type Good = (TapeKey, Arc<str>, Checked);
+pub(crate) type Good = (TapeKey, Arc<str>, Checked);
 
 /// The rows of each piece, or its fault, checked on two threads; nothing after the first fault.
 fn check_all<Piece: Sync>(
@@ -107,6 +128,15 @@ impl Tapes {
     /// The same rows, to which others may be added.
     fn copy(&self, py: Python<'_>) -> Self {
         py.out(|| Self(Mutex::new(Arc::clone(&self.lock()))))
+    }
+
+    /// The same tapes with the rows of a span alone (ns UTC, half-open), without a copy of any.
+    fn within(&self, py: Python<'_>, start_ns: i64, end_ns: i64) -> PyResult<Self> {
+        let span = Span::new(start_ns, end_ns).map_err(|error| to_python(py, &error))?;
+        Ok(py.out(|| {
+            let whole = Arc::clone(&self.lock());
+            Self::of(whole.within(span))
+        }))
     }
 
     /// Checks the rows of one source and adds them to their tapes.
@@ -146,7 +176,7 @@ impl Tapes {
                     .map(|rows| vec![(symbol.into(), asked.part(&rows))]),
             };
             let checked = check_all(
-                &rows.map_err(Fault::Stream)?,
+                &rows?,
                 |(_, own)| own.ts_ns.0.len(),
                 |(symbol, own)| {
                     let key = TapeKey { kind, interval_ns, symbol: Arc::clone(symbol) };
@@ -156,10 +186,7 @@ impl Tapes {
             );
             self.put_all(checked, same_key).map_err(Fault::Core)
         });
-        added.map_err(|fault| match fault {
-            Fault::Core(error) => to_python(py, &error),
-            Fault::Stream(error) => unreadable(py, error, source),
-        })?;
+        added.map_err(|fault| fault.into_python(py, source))?;
         py.check_signals()
     }
 
@@ -196,9 +223,10 @@ impl Tapes {
         py.check_signals()
     }
 
-    /// Adds those bars of a second store's answer that lie in gaps (start and end, ns UTC, half-open, ascending), marked
-    /// as filled. `at_ns`: when they are known, if not at their own ends. Returns how many were missing, how many differ
-    /// from a bar that is there, how many lie beside all gaps, and what the first conflict is.
+    /// Adds those bars of a second store's answer that lie in gaps (of each symbol: start and end, ns UTC, half-open,
+    /// ascending), marked as filled. `symbol`: the only one of the rows; `None` where they say it themselves, and those of
+    /// symbols without gaps are left out. `at_ns`: when they are known, if not at their own ends. Returns how many were
+    /// missing, how many differ from a bar that is there, how many lie beside all gaps, and what the first conflict is.
     #[pyo3(signature = (interval_ns, rows, *, symbol, source, gaps, at_ns=None))]
     #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn fill(
@@ -206,27 +234,45 @@ impl Tapes {
         py: Python<'_>,
         interval_ns: i64,
         rows: PyRecordBatchReader,
-        symbol: &str,
+        symbol: Option<&str>,
         source: &str,
-        gaps: Vec<(i64, i64)>,
+        gaps: Vec<(String, Vec<(i64, i64)>)>,
         at_ns: Option<i64>,
-    ) -> PyResult<(u64, u64, u64, Option<String>)> {
+    ) -> PyResult<Told> {
         let reader = rows.into_reader()?;
-        let gaps = spans_of(py, &gaps)?;
-        let key = TapeKey { kind: Kind::Bar, interval_ns, symbol: symbol.into() };
+        let gaps = Gaps::new(py, interval_ns, &gaps, at_ns)?;
         let source_name: Arc<str> = source.into();
-        let sorted = py.out(|| {
-            let batch = read_all(reader).map_err(Fault::Stream)?;
-            let raw = rows_alone(&batch, Kind::Bar).map_err(Fault::Stream)?;
-            let checked = check(&key, &source_name, raw, OnBadRows::Quarantine).map_err(Fault::Core)?;
-            let mut collected = self.lock();
-            Ok(fill(Arc::make_mut(&mut collected), &key, &source_name, &checked, &gaps, at_ns))
+        let filled = py.out(|| {
+            let rows = match symbol {
+                Some(symbol) => vec![(Arc::from(symbol), rows_alone(&read_all(reader)?, Kind::Bar)?)],
+                None => read_by_symbol(reader, Kind::Bar, &Asked::new(Some(gaps.symbols()), None))?,
+            };
+            let named = rows.into_iter().map(|(symbol, rows)| (symbol, Arc::clone(&source_name), rows));
+            self.fill_gaps(&gaps, named).map_err(Fault::Core)
         });
-        let sorted = sorted.map_err(|fault| match fault {
-            Fault::Core(error) => to_python(py, &error),
-            Fault::Stream(error) => unreadable(py, error, source),
-        })?;
-        Ok((sorted.filled, sorted.conflicts, sorted.beside, sorted.conflict.map(|conflict| conflict.to_string())))
+        filled.map_err(|fault| fault.into_python(py, source))
+    }
+
+    /// The same of many tables of one symbol each, as `add_many` takes them.
+    #[pyo3(signature = (interval_ns, tables, *, pieces, gaps, at_ns=None))]
+    fn fill_many(
+        &self,
+        py: Python<'_>,
+        interval_ns: i64,
+        tables: &Bound<'_, HandedTables>,
+        pieces: Vec<(usize, String, String)>,
+        gaps: Vec<(String, Vec<(i64, i64)>)>,
+        at_ns: Option<i64>,
+    ) -> PyResult<Told> {
+        let gaps = Gaps::new(py, interval_ns, &gaps, at_ns)?;
+        let tables = tables.get();
+        let filled = py.out(|| {
+            let rows = |(place, symbol, source): (usize, String, String)| {
+                (Arc::from(symbol), Arc::from(source), tables.table(place))
+            };
+            self.fill_gaps(&gaps, pieces.into_iter().map(rows))
+        });
+        filled.map_err(|fault| to_python(py, &fault))
     }
 
     /// Says that the tapes of some symbols belong to the collection even if no row of them comes.
