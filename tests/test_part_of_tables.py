@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import backtape
 import exchange_days
@@ -66,11 +67,14 @@ WHENS = st.sampled_from([None, *(day.label for day in DAYS)]) | st.sampled_from(
 def test_a_part_is_played_as_if_all_had_been_looked_at(
     data: st.DataObject, layout: Layout, kind: str, drawn: random.Random
 ) -> None:
-    source = layout(ROWS[kind], drawn)
+    settings: dict[str, object] = {"on_bad_rows": data.draw(st.sampled_from(["raise", "quarantine"]))}
+    bad = {drawn.randrange(len(ROWS[kind])) for _ in range(40)} if settings["on_bad_rows"] == "quarantine" else set()
+    rows_in = [replace(row, values=(*row.values[:-1], -1.0)) if n in bad else row for n, row in enumerate(ROWS[kind])]
+    source = layout(rows_in, drawn)
     start, end = data.draw(WHENS), data.draw(WHENS)
     if start is not None and end is not None and str(end)[:10] < str(start)[:10]:
         start, end = end, start
-    settings = {
+    settings |= {
         "start": start,
         "end": end,
         "kinds": kind,

@@ -67,7 +67,9 @@ def of_runs(rows: pa.Table, runs: Sequence[tuple[int, int]]) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Rows between two times. `edges`: where runs of ascending positions begin, and where the last ends."""
+    """Rows between two times. `edges`: where runs of ascending positions begin, and where the last ends; empty where
+    there are too many to be looked at.
+    """
 
     rows: pa.Table
     positions: np.ndarray
@@ -79,11 +81,13 @@ class Stretch:
     def of(rows: pa.Table, positions: np.ndarray, start_ns: int, end_ns: int) -> Stretch:
         """Find the runs. `positions`: when each row counts as read, ns UTC."""
         falls = np.flatnonzero(positions[1:] < positions[:-1]) + 1
-        return Stretch(rows, positions, start_ns, end_ns, [0, *falls.tolist(), len(positions)])
+        are_few = len(falls) * _RUN_ROWS_MIN < len(positions)
+        edges = [0, *falls.tolist(), len(positions)] if are_few else []
+        return Stretch(rows, positions, start_ns, end_ns, edges)
 
     def within(self, start_ns: int, end_ns: int) -> pa.Table:
         """The rows between two other times."""
-        if len(self.edges) * _RUN_ROWS_MIN > len(self.positions):
+        if not self.edges:
             return within(self.rows, self.positions, start_ns, end_ns)
         runs = []
         for start, end in pairwise(self.edges):
