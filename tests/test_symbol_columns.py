@@ -86,6 +86,15 @@ def test_a_row_without_a_symbol_is_refused(of_type: pa.DataType) -> None:
         backtape.replay(rows_of(["A"] * 3, column), kinds=("trade",))
 
 
+@pytest.mark.parametrize("of_type", [pa.string(), pa.large_string()])
+def test_a_word_that_lacks_is_refused_where_a_row_has_it(of_type: pa.DataType) -> None:
+    words = pa.array(["A", None], of_type)
+    plain = rows_of(["A"] * 3, pa.DictionaryArray.from_arrays(pa.array([0, 0, 0], pa.int8()), words))
+    assert [symbol for symbol, _ in played(plain)[0]] == ["A"] * 3
+    with pytest.raises(SchemaError, match="at row 1 is null: 2 rows belong to no symbol"):
+        backtape.replay(rows_of(["A"] * 3, pa.DictionaryArray.from_arrays(pa.array([0, 1, 1], pa.int8()), words)))
+
+
 @given(st.lists(st.lists(st.sampled_from([*NAMES, ""]), max_size=20), max_size=4), st.booleans())
 def test_words_are_numbered_as_they_come(chunks: list[list[str]], are_large: bool) -> None:
     column = pa.chunked_array(chunks, pa.large_string() if are_large else pa.string())

@@ -261,7 +261,11 @@ def _by_word(rows: pa.Table, source: str) -> pa.Table:
         return rows.set_column(place, "symbol", numbered_words(symbols, source))
     if symbols.type.value_type == pa.string():
         return rows
-    return rows.set_column(place, "symbol", symbols.cast(pa.string()).dictionary_encode())
+    own = [
+        pa.DictionaryArray.from_arrays(chunk.indices.cast(pa.int32()), chunk.dictionary.cast(pa.string()))
+        for chunk in symbols.chunks  # as pandas has categories: words are cast, not rows
+    ]
+    return rows.set_column(place, "symbol", pa.chunked_array(own, pa.dictionary(pa.int32(), pa.string())))
 
 
 class _Schemas:

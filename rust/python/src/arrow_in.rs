@@ -30,7 +30,7 @@ pub(crate) fn read_all(reader: Box<dyn RecordBatchReader + Send>) -> Result<Reco
     joined(&schema, &batches)
 }
 
-pub(crate) fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch, Unreadable> {
+fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch, Unreadable> {
     match batches {
         [one] => Ok(one.clone()),
         many => Ok(concat_batches(schema, many)?),

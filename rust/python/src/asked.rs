@@ -18,10 +18,6 @@ impl Asked {
         Self { symbols: symbols.map(|symbols| symbols.into_iter().collect()), within_ns }
     }
 
-    pub(crate) const fn is_all(&self) -> bool {
-        self.symbols.is_none() && self.within_ns.is_none()
-    }
-
     /// Which of some symbols are asked for.
     pub(crate) fn which(&self, names: &[Arc<str>]) -> Vec<bool> {
         let wanted = |name: &Arc<str>| self.symbols.as_ref().is_none_or(|symbols| symbols.contains(&**name));

@@ -1,6 +1,6 @@
 //! Rows of several symbols, by symbol: without a copy where those of each stand together.
 
-use crate::arrow_in::{Columns, Unreadable, column, joined};
+use crate::arrow_in::{Columns, Unreadable, column};
 use crate::asked::Asked;
 use crate::dealt::dealt;
 use arrow_array::cast::AsArray;
@@ -8,7 +8,7 @@ use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_cast::cast;
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_schema::{ArrowError, DataType};
 use arrow_select::concat::concat;
 use arrow_select::take::take_record_batch;
 use backtape_core::check::{RawRows, RowNumbers};
@@ -23,11 +23,10 @@ pub(crate) fn read_by_symbol(
     kind: Kind,
     asked: &Asked,
 ) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
-    let schema: SchemaRef = reader.schema();
     let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
     let rows = match standing_together(&batches, kind, asked)? {
         Some(rows) => rows,
-        None => standing_apart(&schema, &batches, kind, asked)?,
+        None => standing_apart(&batches, kind, asked)?,
     };
     let asked_for = rows.into_iter().map(|(symbol, rows)| (symbol, asked.part(&rows)));
     Ok(asked_for.filter(|(_, rows)| !rows.ts_ns.0.is_empty()).collect())
@@ -97,38 +96,43 @@ impl Run {
 }
 
 /// The same of rows that stand among each other. Those that are not asked for are left out before any is moved.
-fn standing_apart(
-    schema: &SchemaRef,
-    batches: &[RecordBatch],
-    kind: Kind,
-    asked: &Asked,
-) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
-    let (batch, numbers) = if asked.is_all() {
-        (joined(schema, batches)?, RowNumbers::From(0))
-    } else {
-        let (mut chosen, mut numbers, mut before) = (Vec::with_capacity(batches.len()), Vec::new(), 0);
-        for batch in batches {
-            let (own, rows) = chosen_of(batch, kind, asked)?;
-            numbers.extend(rows.into_iter().map(|row| before + row));
-            chosen.push(own);
-            before += batch.num_rows() as u32;
-        }
-        (joined(schema, &chosen)?, RowNumbers::Each(numbers.into()))
-    };
-    let (ids, names) = symbol_ids(column(&batch, "symbol", "string")?)?;
-    Ok(dealt(&Columns::of(&batch, kind)?.rows(numbers), &ids, names))
+fn standing_apart(batches: &[RecordBatch], kind: Kind, asked: &Asked) -> Result<Vec<(Arc<str>, RawRows)>, Unreadable> {
+    let (mut parts, mut ids, mut names) = (Vec::with_capacity(batches.len()), Vec::new(), Vec::new());
+    let (mut number_of, mut before) = (BTreeMap::new(), 0);
+    for batch in batches {
+        let (rows, own_ids, own_names) = chosen_of(batch, kind, asked, before)?;
+        let known = own_names.iter().map(|name| {
+            *number_of.entry(Arc::clone(name)).or_insert_with(|| {
+                names.push(Arc::clone(name));
+                names.len() as u32 - 1
+            })
+        });
+        let known: Vec<u32> = known.collect();
+        ids.extend(own_ids.iter().map(|&id| known[id as usize]));
+        parts.push(rows);
+        before += batch.num_rows();
+    }
+    Ok(dealt(&parts, &ids, names))
 }
 
-/// The rows of a batch that are asked for, and where they stand in it.
-fn chosen_of(batch: &RecordBatch, kind: Kind, asked: &Asked) -> Result<(RecordBatch, Vec<u32>), Unreadable> {
+/// The rows of a batch that are asked for, and of each the number of its symbol. `before`: how many rows come before it.
+fn chosen_of(
+    batch: &RecordBatch,
+    kind: Kind,
+    asked: &Asked,
+    before: usize,
+) -> Result<(RawRows, ScalarBuffer<u32>, Vec<Arc<str>>), Unreadable> {
     let (ids, names) = symbol_ids(column(batch, "symbol", "string")?)?;
-    let wanted = asked.which(&names);
-    let range = asked.range(&Columns::of(batch, kind)?.rows(RowNumbers::From(0)));
+    let rows = Columns::of(batch, kind)?.rows(RowNumbers::From(before as u64));
+    let (wanted, range) = (asked.which(&names), asked.range(&rows));
     if wanted.iter().all(|&wanted| wanted) {
-        return Ok((batch.slice(range.start, range.len()), range.map(|row| row as u32).collect()));
+        return Ok((rows.part(range.start, range.len()), ids.slice(range.start, range.len()), names));
     }
-    let rows: Vec<u32> = range.filter(|&row| wanted[ids[row] as usize]).map(|row| row as u32).collect();
-    Ok((take_record_batch(batch, &rows.iter().copied().collect::<UInt32Array>())?, rows))
+    let some: Vec<u32> = range.filter(|&row| wanted[ids[row] as usize]).map(|row| row as u32).collect();
+    let numbers = some.iter().map(|row| before as u32 + row).collect();
+    let ids = some.iter().map(|&row| ids[row as usize]).collect();
+    let chosen = take_record_batch(batch, &UInt32Array::from(some))?;
+    Ok((Columns::of(&chosen, kind)?.rows(RowNumbers::Each(numbers)), ids, names))
 }
 
 /// A symbol column as numbers and names, none of which two numbers stand for; a null symbol is refused.

@@ -6,13 +6,14 @@ use backtape_core::check::{Column, RawRows, RowNumbers};
 use backtape_engine::threads::in_halves;
 use std::sync::Arc;
 
-/// The rows of each symbol that has some, in the order of `names`. `ids`: the symbol of each row, as its place among these.
-pub(crate) fn dealt(rows: &RawRows, ids: &[u32], names: Vec<Arc<str>>) -> Vec<(Arc<str>, RawRows)> {
+/// The rows of each symbol that has some, in the order of `names`. `parts`: rows that follow each other. `ids`: the symbol of
+/// each row, as its place among these.
+pub(crate) fn dealt(parts: &[RawRows], ids: &[u32], names: Vec<Arc<str>>) -> Vec<(Arc<str>, RawRows)> {
     let mut counts = vec![0; names.len()];
     for &id in ids {
         counts[id as usize] += 1;
     }
-    let dealt = deal(rows, &places(ids, &counts));
+    let dealt = deal(parts, &places(ids, &counts));
     let mut from = 0;
     let part = |(symbol, len): (Arc<str>, usize)| {
         let part = dealt.part(from, len);
@@ -33,34 +34,56 @@ fn places(ids: &[u32], counts: &[usize]) -> Vec<u32> {
     ids.iter().map(place).collect()
 }
 
+/// The values of a column, 8 bytes each, whatever they are, and which are null.
+type Untyped<'a> = (&'a Buffer, Option<&'a NullBuffer>);
+
+fn untyped<T: ArrowNativeType>((values, nulls): &Column<T>) -> Untyped<'_> {
+    (values.inner(), nulls.as_ref())
+}
+
 /// All rows at their places.
-fn deal(rows: &RawRows, places: &[u32]) -> RawRows {
-    let mut moved = vec![0; places.len()];
-    (0..).zip(places).for_each(|(row, &place)| moved[place as usize] = row);
-    let columns: Vec<&Buffer> =
-        std::iter::once(rows.ts_ns.0.inner()).chain(rows.values.iter().map(|(column, _)| column.inner())).collect();
-    let each = |some: &[&Buffer]| some.iter().map(|column| dealt_column(column.typed_data(), places)).collect();
+fn deal(parts: &[RawRows], places: &[u32]) -> RawRows {
+    let stamps = parts.iter().map(|part| untyped(&part.ts_ns)).collect();
+    let number = |number: usize| parts.iter().map(|part| untyped(&part.values[number])).collect();
+    let width = parts.first().map_or(0, |part| part.values.len());
+    let columns: Vec<Vec<Untyped<'_>>> = std::iter::once(stamps).chain((0..width).map(number)).collect();
+    let each = |some: &[Vec<Untyped<'_>>]| some.iter().map(|column| dealt_column(column, places)).collect();
     let mut columns = in_halves(&columns, |_| places.len(), each).into_iter();
-    let nulls = |nulls: Option<&NullBuffer>| {
-        let own = |nulls: &NullBuffer| moved.iter().map(|&row: &u32| nulls.is_valid(row as usize)).collect();
-        nulls.map(own)
+    let (ts, nulls) = columns.next().unwrap_or_default();
+    let numbers = |part: &RawRows| {
+        let numbers = part.numbers.clone();
+        (0..part.ts_ns.0.len()).map(move |row| numbers.of(row) as u32)
     };
-    let ts_ns = column(columns.next().unwrap_or_default(), nulls(rows.ts_ns.1.as_ref()));
-    let own = rows.values.iter().zip(columns).map(|((_, own), values)| column(values, nulls(own.as_ref())));
-    let values = own.collect();
-    let numbers = moved.iter().map(|&row| rows.numbers.of(row as usize) as u32).collect();
-    RawRows { ordered_ns: None, numbers: RowNumbers::Each(numbers), ts_ns, values }
-}
-
-/// The values of a column at their places, whatever they are: 8 bytes each.
-fn dealt_column(values: &[u64], places: &[u32]) -> Buffer {
-    let mut dealt = vec![0_u64; places.len()];
-    for (&value, &place) in values.iter().zip(places) {
-        dealt[place as usize] = value;
+    RawRows {
+        ordered_ns: None,
+        numbers: RowNumbers::Each(at_places(parts.iter().map(numbers), places).into()),
+        ts_ns: (ts.into(), nulls),
+        values: columns.map(|(values, nulls)| (values.into(), nulls)).collect(),
     }
-    Buffer::from_vec(dealt)
 }
 
-fn column<T: ArrowNativeType>(column: Buffer, nulls: Option<NullBuffer>) -> Column<T> {
-    (column.into(), nulls)
+fn dealt_column(parts: &[Untyped<'_>], places: &[u32]) -> (Buffer, Option<NullBuffer>) {
+    let values = parts.iter().map(|(values, _)| values.typed_data::<u64>().iter().copied());
+    let dealt = Buffer::from_vec(at_places(values, places));
+    let are_valid = |&(values, nulls): &Untyped<'_>| {
+        let nulls = nulls.cloned();
+        let rows = 0..values.len() / size_of::<u64>();
+        rows.map(move |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)))
+    };
+    let has_nulls = parts.iter().any(|(_, nulls)| nulls.is_some());
+    (dealt, has_nulls.then(|| at_places(parts.iter().map(are_valid), places).into()))
+}
+
+/// What stands in parts that follow each other, at its places.
+fn at_places<T: Clone + Default, Part: ExactSizeIterator<Item = T>>(
+    parts: impl Iterator<Item = Part>,
+    places: &[u32],
+) -> Vec<T> {
+    let (mut dealt, mut rest) = (vec![T::default(); places.len()], places);
+    for part in parts {
+        let (own, later) = rest.split_at(part.len());
+        part.zip(own).for_each(|(value, &place)| dealt[place as usize] = value);
+        rest = later;
+    }
+    dealt
 }
