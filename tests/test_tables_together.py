@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 from backtape._core import HandedTables
 from backtape.errors import NaiveTimeError, RepositoryError, SchemaError
+from backtape.repositories import held
 from backtape.repositories.memory import MemoryRepository
 
 COUNT = 70
@@ -172,3 +173,23 @@ def test_naive_stamps_of_many_tables_name_the_first_one() -> None:
     naive = bars(0).set_column(0, "ts", bars(0)["ts"].cast(pa.timestamp("ns")))
     with pytest.raises(NaiveTimeError, match="table of S000"):
         backtape.replay({f"S{number:03}": naive for number in range(COUNT)})
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("rows_at_once", [1, 50, 1 << 20])
+def test_tables_are_read_one_by_one_however_many_are_converted_at_once(
+    way: Callable[[pa.Table], pa.Table], rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "_ROWS_AT_ONCE", rows_at_once)
+    plain = {f"S{number:03}": bars(number, number % 40) for number in range(COUNT)}
+    opened = MemoryRepository({symbol: way(table) for symbol, table in plain.items()})
+    start_ns, end_ns = OPEN_NS + 3 * MINUTE_NS, OPEN_NS + 20 * MINUTE_NS
+    for start, end in ((-(2**63), 2**63 - 1), (start_ns, end_ns)):
+        inside = [one for one in range(COUNT) if (len(plain[f"S{one:03}"]) > 3 or start != start_ns) and one % 40]
+        found = opened.read("bar", interval_ns=MINUTE_NS, symbols=None, start_ns=start, end_ns=end)
+        read = {piece.symbol: piece.rows for piece in found if len(piece.rows)}
+        assert list(read) == [f"S{one:03}" for one in inside]
+        for symbol, rows in read.items():
+            ts = pc.cast(plain[str(symbol)]["ts"], pa.int64())
+            expected = plain[str(symbol)].filter(pc.and_(pc.greater_equal(ts, start), pc.less(ts, end)))
+            assert rows.select(expected.schema.names).equals(expected)

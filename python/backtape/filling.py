@@ -166,11 +166,11 @@ class Filler:
     def _pieces(self, interval_ns: int, gaps: Sequence[Gap]) -> Iterator[Piece]:
         """What is found, by one query for all symbols of an interval."""
         own = [gap for gap in gaps if gap[1] == interval_ns]
-        wanted = sorted({symbol for symbol, *_ in own})
+        wanted = {symbol for symbol, *_ in own}
         answer = self._repository.read(
             "bar",
             interval_ns=interval_ns,
-            symbols=wanted,
+            symbols=sorted(wanted),
             start_ns=min(start_ns for _, _, start_ns, _, _ in own),
             end_ns=max(end_ns for _, _, _, end_ns, _ in own),
         )

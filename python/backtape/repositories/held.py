@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Final, Literal, NamedTuple
 
 import pyarrow as pa
@@ -19,6 +20,8 @@ from backtape.repositories.kept import Stretch, within
 
 _I64_MIN: Final = -(2**63)
 _I64_MAX: Final = 2**63 - 1
+_ROWS_AT_ONCE: Final = 1 << 20
+"""Rows that are converted together, about 50 MB where they have to be copied."""
 
 
 class Asked(NamedTuple):
@@ -110,13 +113,14 @@ class HeldRun:
             for from_, rows in (ranges[place],)
             if rows and (wanted is None or symbol in wanted)
         ]
-        if not found:
-            return
-        canonical, end = self.canonical(pa.concat_tables([table for _, table in found]), "tables"), 0
-        for symbol, table in found:
-            end += table.num_rows
-            rows = canonical.slice(end - table.num_rows, table.num_rows)
-            yield Piece(name_of(symbol, self.kind), rows, symbol)
+        while found:
+            ends = list(accumulate(table.num_rows for _, table in found))
+            some = max(bisect_right(ends, _ROWS_AT_ONCE), 1)
+            canonical = self.canonical(pa.concat_tables([table for _, table in found[:some]]), "tables")
+            for (symbol, table), end in zip(found[:some], ends, strict=False):
+                rows = canonical.slice(end - table.num_rows, table.num_rows)
+                yield Piece(name_of(symbol, self.kind), rows, symbol)
+            del found[:some]
 
     def add_to(self, tapes: Tapes, asked: Asked) -> None:
         """Check the tables of some symbols, or all, and add them to tapes."""
