@@ -38,8 +38,8 @@ impl Asked {
     }
 
     /// The rows of its time, as `range` tells them; without a copy.
-    pub(crate) fn part(&self, rows: &RawRows) -> RawRows {
-        let range = self.range(rows);
-        if range.len() == rows.ts_ns.0.len() { rows.clone() } else { rows.part(range.start, range.len()) }
+    pub(crate) fn part(&self, rows: RawRows) -> RawRows {
+        let range = self.range(&rows);
+        if range.len() == rows.ts_ns.0.len() { rows } else { rows.part(range.start, range.len()) }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn read_by_symbol(
         Some(rows) => rows,
         None => standing_apart(&batches, kind, asked)?,
     };
-    let asked_for = rows.into_iter().map(|(symbol, rows)| (symbol, asked.part(&rows)));
+    let asked_for = rows.into_iter().map(|(symbol, rows)| (symbol, asked.part(rows)));
     Ok(asked_for.filter(|(_, rows)| !rows.ts_ns.0.is_empty()).collect())
 }
 

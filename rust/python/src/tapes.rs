@@ -173,7 +173,7 @@ impl Tapes {
                 None => read_by_symbol(reader, kind, &asked),
                 Some(symbol) => read_all(reader)
                     .and_then(|batch| rows_alone(&batch, kind))
-                    .map(|rows| vec![(symbol.into(), asked.part(&rows))]),
+                    .map(|rows| vec![(symbol.into(), asked.part(rows))]),
             };
             let checked = check_all(
                 &rows?,
@@ -214,7 +214,7 @@ impl Tapes {
             let checked = check_all(&pieces, rows, |(place, symbol, source)| {
                 let key = TapeKey { kind: tables.kind, interval_ns, symbol: symbol.as_str().into() };
                 let source: Arc<str> = source.as_str().into();
-                let checked = check_piece(&key, &source, asked.part(&tables.table(*place)), on_bad)?;
+                let checked = check_piece(&key, &source, asked.part(tables.table(*place)), on_bad)?;
                 Ok((key, source, checked))
             });
             self.put_all(checked, same_key)
