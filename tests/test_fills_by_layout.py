@@ -12,6 +12,10 @@ import backtape
 import exchange_days
 import pyarrow as pa
 import pytest
+from backtape import FillOutcome
+from backtape._core import LoadedSession, Tapes
+from backtape.calendars import Session
+from backtape.filling import Filler
 from backtape.model import Kind, TapeInfo
 from backtape.repositories.base import Piece
 from hypothesis import given, strategies as st
@@ -119,3 +123,22 @@ def test_a_bar_without_a_symbol_or_a_stamp_fills_nothing_and_ends_no_run() -> No
     list(replay)
     (told,) = replay.fills
     assert (told.error, told.asked - told.filled) == (None, 2)
+
+
+def test_the_rows_of_no_other_session_are_joined_with_fills(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[tuple[int, int], tuple[int, int] | None]] = []
+    fill = Filler.fill
+
+    def watched(own: Filler, session: Session, loaded: LoadedSession, tapes: Tapes) -> tuple[Tapes | None, FillOutcome]:
+        with_fills, outcome = fill(own, session, loaded, tapes)
+        assert with_fills is not None
+        seen.append((session.range, with_fills.stamps()))
+        return with_fills, outcome
+
+    monkeypatch.setattr(Filler, "fill", watched)
+    first = {"A": table("bar", [row for row in WHOLE if row.symbol == "A" and row.ts % (7 * MINUTE)])}
+    list(backtape.replay(first, fill={"A": table("bar", [row for row in WHOLE if row.symbol == "A"])}))
+    assert len(seen) == len(DAYS)
+    for (start_ns, end_ns), stamps in seen:
+        assert stamps is not None
+        assert start_ns <= stamps[0] <= stamps[1] < end_ns

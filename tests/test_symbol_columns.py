@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from backtape._core import numbered_words
 from backtape.errors import DataError, SchemaError
+from backtape.repositories.memory import MemoryRepository
 from hypothesis import given, strategies as st
 from oracles import MINUTE
 
@@ -84,6 +85,16 @@ def test_a_row_without_a_symbol_is_refused(of_type: pa.DataType) -> None:
     column = pa.DictionaryArray.from_arrays(pa.array([0, None, 0], of_type), pa.array(["A"]))
     with pytest.raises(backtape.errors.SchemaError, match="symbol"):
         backtape.replay(rows_of(["A"] * 3, column), kinds=("trade",))
+
+
+def test_the_words_of_categories_are_converted_and_not_the_rows() -> None:
+    words = pa.array(["unused", "A", "B"], pa.large_string())
+    column = pa.DictionaryArray.from_arrays(pa.array([1, 2, 1], pa.int8()), words)
+    (held,) = MemoryRepository(rows_of("ABA", column)).read(
+        "trade", interval_ns=0, symbols=None, start_ns=-(2**63), end_ns=2**63 - 1
+    )
+    (chunk,) = held.rows["symbol"].chunks
+    assert (chunk.type, chunk.dictionary.to_pylist()) == (pa.dictionary(pa.int32(), pa.string()), words.to_pylist())
 
 
 @pytest.mark.parametrize("of_type", [pa.string(), pa.large_string()])
