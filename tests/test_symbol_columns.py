@@ -87,6 +87,21 @@ def test_a_row_without_a_symbol_is_refused(of_type: pa.DataType) -> None:
         backtape.replay(rows_of(["A"] * 3, column), kinds=("trade",))
 
 
+@pytest.mark.parametrize("names", ["ABAB", "AABB"])
+def test_pieces_may_share_their_words_or_number_them_in_another_way(names: str) -> None:
+    whole = pa.array(list(names)).dictionary_encode()
+    ways = [
+        [whole.slice(0, 1), whole.slice(1, 2), whole.slice(3)],
+        [
+            whole.slice(0, 2),
+            pa.DictionaryArray.from_arrays(pa.array([1 - "AB".index(n) for n in names[2:]]), ["B", "A"]),
+        ],
+    ]
+    for chunks in ways:
+        chunks = [chunk.cast(pa.dictionary(pa.int32(), pa.string())) for chunk in chunks]
+        assert played(rows_of(names, pa.chunked_array(chunks))) == played(rows_of(names, pa.array(list(names))))
+
+
 def test_the_words_of_categories_are_converted_and_not_the_rows() -> None:
     words = pa.array(["unused", "A", "B"], pa.large_string())
     column = pa.DictionaryArray.from_arrays(pa.array([1, 2, 1], pa.int8()), words)

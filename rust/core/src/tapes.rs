@@ -80,8 +80,9 @@ impl Piece {
     }
 
     fn part(&self, span: Span) -> Self {
-        let Tape { rows, dropped } = self.within(span);
-        let before = self.checked.before + self.range(span).start as u64;
+        let (range, Checked { rows, dropped, before }) = (self.range(span), &self.checked);
+        let before = before + range.start as u64;
+        let (rows, dropped) = (rows.slice(range), dropped_within(dropped, span));
         Self::new(&self.source_name, Checked { rows, dropped, before })
     }
 }

@@ -39,6 +39,7 @@ mod quote;
 mod reused;
 mod session;
 mod symbol_data;
+mod symbols;
 mod tape_names;
 mod tapes;
 mod trade;

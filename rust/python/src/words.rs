@@ -3,8 +3,8 @@
 //! not, it is looked for among all.
 
 use crate::arrow_in::Unreadable;
-use crate::by_symbol::symbol_ids;
 use crate::enter::Enter;
+use crate::symbols::Symbols;
 use crate::tapes::unreadable;
 use crate::visits::Visit;
 use arrow_array::cast::AsArray;
@@ -13,7 +13,7 @@ use arrow_array::{Array, ArrayAccessor, ArrayRef, DictionaryArray, Int32Array, S
 use arrow_schema::{ArrowError, DataType};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyArrayReader};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The words of a column of strings (string or large_string, without nulls) as a dictionary array with int32
@@ -36,14 +36,16 @@ pub(crate) fn numbered_words(py: Python<'_>, column: PyArrayReader, source: &str
 pub(crate) fn words_there(py: Python<'_>, column: PyArrayReader, source: &str) -> PyResult<Vec<String>> {
     let stream = column.into_reader()?;
     let words = py.out(|| {
-        let mut words = BTreeSet::new();
+        let (mut symbols, mut there) = (Symbols::default(), Vec::new());
         for piece in stream {
-            let (ids, names) = symbol_ids(&piece?)?;
-            let mut there = vec![false; names.len()];
+            let ids = symbols.ids(&piece?)?;
+            there.resize(symbols.names.len(), false);
             ids.iter().for_each(|&id| there[id as usize] = true);
-            words.extend(names.iter().zip(there).filter(|&(_, there)| there).map(|(name, _)| name.to_string()));
         }
-        Ok(words.into_iter().collect())
+        let there = symbols.names.iter().zip(there).filter(|&(_, there)| there);
+        let mut words: Vec<String> = there.map(|(name, _)| name.to_string()).collect();
+        words.sort_unstable();
+        Ok(words)
     });
     words.map_err(|fault| unreadable(py, fault, source))
 }
